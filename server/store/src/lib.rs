@@ -1,0 +1,132 @@
+//! Where orders are kept: the trait that every store implements, its errors and its keys.
+//!
+//! The only crate that says what durability is. Knows bytes, numbers and keys; knows no order.
+
+pub mod keys;
+
+use std::fmt;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+/// A shard's identity; a shard is a contiguous range of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u32);
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One journal record as the store keeps it. Numbers of a shard begin at 1 and have no gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Position in the shard's journal.
+    pub number: u64,
+    /// The encoded record, at most 1 MiB.
+    pub bytes: Bytes,
+}
+
+/// A changed row on its way to the store: `None` deletes.
+pub type Change = (Bytes, Option<Bytes>);
+
+/// A page of rows in key order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Keys and values, ascending.
+    pub rows: Vec<(Bytes, Bytes)>,
+    /// True when the range held more rows than the page.
+    pub more: bool,
+}
+
+/// How far a shard's journal is, as the store knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// All records up to here are contained in the flushed rows (0: none).
+    pub checkpoint: u64,
+    /// Records up to here may be gone (0: none).
+    pub trimmed: u64,
+    /// The last record (0: none).
+    pub last: u64,
+}
+
+/// What a caller can do about a store's refusal.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Another owner wrote here: stop at once, this shard is no longer ours.
+    #[error("fenced: another owner has written record {0}")]
+    Fenced(u64),
+    /// The write may or may not have happened: stop, reopen, and read what is there.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Nothing was written; the same call may succeed later.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Nothing was written: there is no room for it.
+    #[error("no room left: {0}")]
+    Full(String),
+    /// The call itself is wrong and will never succeed.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// What was read is not what was written: a human has to decide.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+}
+
+impl Error {
+    /// A fixed word per kind, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fenced(_) => "fenced",
+            Self::Unknown(_) => "unknown",
+            Self::Unavailable(_) => "unavailable",
+            Self::Full(_) => "full",
+            Self::Invalid(_) => "invalid",
+            Self::Corrupt(_) => "corrupt",
+        }
+    }
+}
+
+/// A store of journals and rows.
+///
+/// One caller per shard: `append` and `flush` of one shard are never called side by side with
+/// themselves. Everything else may be called from anywhere.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Makes record `number` of `shard` durable. Returns only when it survives a crash.
+    ///
+    /// `number` is the last one plus one: anything else is `Invalid`, or `Fenced` when another
+    /// owner was there first. After `Unavailable` or `Full` nothing was written.
+    async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), Error>;
+
+    /// Reads records of `shard` after number `after`, in order and without gaps, about
+    /// `max_bytes` of them but at least one where there is one. Below the trim mark: `Invalid`.
+    async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error>;
+
+    /// How far the journal of `shard` is.
+    async fn extent(&self, shard: ShardId) -> Result<Extent, Error>;
+
+    /// Allows the store to forget records of `shard` up to and including `through`, which must
+    /// not lie past the checkpoint. The store may keep them longer.
+    async fn trim(&self, shard: ShardId, through: u64) -> Result<(), Error>;
+
+    /// Reads rows as of the last flush, in the order of `keys`.
+    async fn get(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error>;
+
+    /// Reads rows as of the last flush in key order, at most `limit`.
+    async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error>;
+
+    /// Writes changed rows of `shard` (sorted by key) and, in the same step, the mark that all
+    /// records up to `checkpoint` are contained in them.
+    async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error>;
+
+    /// Reads a small coordination value.
+    async fn load(&self, name: &str) -> Result<Option<Bytes>, Error>;
+
+    /// Durably replaces a small coordination value if it is still `expected`; says whether it was.
+    async fn compare_and_set(&self, name: &str, expected: Option<Bytes>, new: Bytes) -> Result<bool, Error>;
+
+    /// Makes all flushed rows durable and releases what the store holds. The last call.
+    async fn close(&self) -> Result<(), Error>;
+}
