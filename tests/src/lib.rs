@@ -1,1 +1,3 @@
 //! Black-box tests of the engine live in `tests/`.
+
+pub mod conformance;
