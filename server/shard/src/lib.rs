@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The shard: one task that is the only writer of its rows.
+//!
+//! It takes what has queued, applies it, appends one record and answers all; the next batch
+//! collects meanwhile. Never waits for another shard, never answers from what is not committed,
+//! and knows neither HTTP nor files.
+
+mod batch;
+mod convert;
+mod handle;
+mod keys;
+mod recover;
+mod rows;
+mod state;
+mod sweep;
+mod task;
+
+pub use convert::{Row, decode_row, status_of};
+pub use handle::{Error, Handle, Pending, Reply, Scan};
+pub use keys::Keys;
+pub use task::{Config, Service};

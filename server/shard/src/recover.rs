@@ -1,0 +1,86 @@
+//! Recovery: the checkpoint mark, then the records after it, then the outbox. No row is loaded that
+//! the records do not name.
+
+use std::ops::Bound;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ordermill_delivery::{Entry, Mail};
+use ordermill_journal::{FORMAT, Record, decode};
+use ordermill_station::limits;
+use ordermill_store::{Error, keys};
+
+use crate::convert::Row;
+use crate::handle::merge;
+use crate::keys::bands;
+use crate::rows::decoded;
+use crate::task::Service;
+
+impl Service {
+    /// Reads back what this shard was; says what has to be sent again.
+    pub(crate) async fn recover(&mut self) -> Result<Vec<Mail>, Error> {
+        let extent = self.store.extent(self.config.id).await?;
+        self.number = extent.checkpoint;
+        // Time and sequence go on from the last record, even where all of it has been flushed.
+        let mut after = extent.checkpoint.min(extent.last.saturating_sub(1)).max(extent.trimmed);
+        while after < extent.last {
+            let records = self.store.read(self.config.id, after, limits::FEED_PAGE_BYTES).await?;
+            let Some(last) = records.last() else {
+                return Err(Error::Corrupt(format!("records of shard {} end at {after}, not {}", self.config.id, extent.last)));
+            };
+            after = last.number;
+            for record in records {
+                self.replay(record.number, record.bytes)?;
+            }
+        }
+        self.number = extent.last;
+        self.recover_outbox().await
+    }
+
+    fn replay(&mut self, number: u64, bytes: Bytes) -> Result<(), Error> {
+        let record: Record = decode("a record", bytes)
+            .map_err(|error| Error::Corrupt(format!("record {number} of shard {}: {error}", self.config.id)))?;
+        if record.format > FORMAT {
+            let text = format!("record {number} has format {}, this build knows {FORMAT}: use a newer one", record.format);
+            return Err(Error::Invalid(text));
+        }
+        self.last_ms = self.last_ms.max(record.time_ms);
+        self.sequence = self.sequence.max(record.sequence);
+        if number > self.number {
+            self.committed.commit(record.changes);
+            self.number = number;
+        }
+        Ok(())
+    }
+
+    async fn recover_outbox(&mut self) -> Result<Vec<Mail>, Error> {
+        let mut mail = Vec::new();
+        let range = self.config.range;
+        for band in bands(range) {
+            let prefix = self.keys.prefix(band, keys::Kind::Outbox);
+            let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+            let mut from = Bound::Included(prefix);
+            loop {
+                let limit = limits::PAGE_MAX;
+                let (changed, more) = self.committed.changed(from.clone(), to.clone(), limit);
+                let stored = self.store.scan(from, to.clone(), limit).await?;
+                let page = merge(changed, more, stored, limit);
+                for (key, value) in page.rows {
+                    let (Some(parts), Row::Outbox(message)) = (keys::decode(&key), decoded(&key, &value)) else {
+                        continue;
+                    };
+                    let Some((slot, _, _)) = crate::keys::outbox_of(&parts) else { continue };
+                    if range.contains(slot) {
+                        let entry = Entry { tenant: parts.tenant.into(), from: slot, message };
+                        mail.push(self.outstanding.sent(key.clone(), entry, Duration::ZERO));
+                    }
+                }
+                match page.next {
+                    Some(next) => from = Bound::Excluded(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(mail)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a shard does by itself: timers that are due, and rows that may be forgotten.
+//!
+//! Reads beside the shard's task and hands it commands like any other caller, so that nothing here
+//! can hold orders up.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ordermill_delivery::Peers;
+use ordermill_order::{Action, Command, SlotRange};
+use ordermill_station::{clock, limits};
+use ordermill_store::keys::{self, Kind};
+
+use crate::convert::Row;
+use crate::handle::{Handle, Sink, Work};
+use crate::keys::{Keys, bands, hold_of, timer_of};
+use crate::rows::decoded;
+
+/// Ticks of one pass over all slots: about an hour.
+const TICKS_PER_PASS: u32 = 7_200;
+
+/// The attendant of one shard.
+pub(crate) struct Attendant {
+    pub(crate) handle: Handle,
+    pub(crate) keys: Keys,
+    pub(crate) clock: clock::Shared,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// How long tombstones are kept at least.
+    pub(crate) keep: Duration,
+    pub(crate) next_slot: u32,
+}
+
+impl Attendant {
+    /// Attends until the shard stops.
+    pub(crate) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(limits::TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let done = async {
+                self.fire_timers().await?;
+                self.sweep().await
+            };
+            match done.await {
+                Ok(()) => {}
+                Err(crate::Error::Unavailable(_)) if self.handle.is_closed() => return,
+                Err(error) => tracing::warn!(shard = %self.handle.id(), %error, "a tick came to nothing"),
+            }
+        }
+    }
+
+    async fn fire_timers(&self) -> Result<(), crate::Error> {
+        let now_ms = self.clock.now_ms();
+        let range = self.handle.range();
+        let mut left = limits::TIMERS_PER_TICK;
+        for band in bands(range) {
+            let prefix = self.keys.prefix(band, Kind::Timer);
+            let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+            let mut from = Bound::Included(prefix);
+            while left > 0 {
+                let page = self.handle.scan(from, to.clone(), left.min(limits::PAGE_DEFAULT)).await?;
+                let mut next = page.next.map(Bound::Excluded);
+                for (key, _) in page.rows {
+                    let Some(parts) = keys::decode(&key) else { continue };
+                    let Some(timer) = timer_of(&parts) else { continue };
+                    if timer.due_ms > now_ms {
+                        // Timers of one tenant stand by time: on to the next tenant.
+                        let tenant = &key[..key.len() - parts.rest.len()];
+                        next = keys::after_prefix(tenant).map(Bound::Included);
+                        break;
+                    }
+                    if range.contains(timer.slot) {
+                        let tenant: Arc<str> = parts.tenant.into();
+                        let command = Command { tenant, idempotency: None, action: Action::Timer(timer) };
+                        self.handle.post_own(Work::One(Box::new(command), Sink::None)).await;
+                        left = left.saturating_sub(1);
+                    }
+                }
+                match next {
+                    Some(next) => from = next,
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<(), crate::Error> {
+        let SlotRange { first, last } = self.handle.range();
+        let slots = u32::from(last) - u32::from(first) + 1;
+        for _ in 0..slots.div_ceil(TICKS_PER_PASS) {
+            let slot = first + self.next_slot as u16;
+            self.next_slot = (self.next_slot + 1) % slots;
+            for kind in [Kind::Idempotency, Kind::Hold] {
+                self.sweep_slot(slot, kind).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_slot(&self, slot: u16, kind: Kind) -> Result<(), crate::Error> {
+        let prefix = self.keys.prefix(slot, kind);
+        let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let page = self.handle.scan(Bound::Included(prefix), to, limits::SWEEP_ROWS).await?;
+        let mut forget = Vec::new();
+        for (key, value) in page.rows {
+            if self.may_forget(&key, &value).await {
+                forget.push((key, value));
+            }
+        }
+        if !forget.is_empty() {
+            self.handle.post_own(Work::Forget(forget)).await;
+        }
+        Ok(())
+    }
+
+    async fn may_forget(&self, key: &Bytes, value: &Bytes) -> bool {
+        let now_ms = self.clock.now_ms();
+        match decoded(key, value) {
+            Row::Idempotency(known) => known.expires_ms <= now_ms,
+            Row::Hold(hold) if hold.is_tombstone() => {
+                let Some(parts) = keys::decode(key) else { return false };
+                let Some((order, line)) = hold_of(&parts) else { return false };
+                hold.updated_ms + (self.keep.as_millis() as u64) <= now_ms
+                    && self.peers.has_heard(parts.tenant, order, line, hold.operation).await
+            }
+            _ => false,
+        }
+    }
+}
