@@ -1,0 +1,175 @@
+//! What is printed to standard output: tables for people, JSON for programs.
+//!
+//! Nothing here asks the server anything. A reader that goes away ends the program quietly.
+
+pub mod items;
+pub mod orders;
+
+use std::io::{self, Write as _};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// Columns for people.
+    Table,
+}
+
+/// Standard output in one format.
+#[derive(Debug)]
+pub struct Out {
+    /// How answers are printed.
+    pub format: Format,
+    stdout: io::BufWriter<io::Stdout>,
+}
+
+impl Out {
+    /// Standard output; a table on a terminal and JSON elsewhere, unless said otherwise.
+    pub fn new(format: Option<Format>) -> Self {
+        use std::io::IsTerminal as _;
+        let by_place = if io::stdout().is_terminal() { Format::Table } else { Format::Json };
+        Self { format: format.unwrap_or(by_place), stdout: io::BufWriter::new(io::stdout()) }
+    }
+
+    /// Prints one object: as a line of JSON, or as `table` shows it.
+    pub fn one<T: Serialize>(&mut self, value: &T, table: impl FnOnce(&T) -> String) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.json(value)?,
+            Format::Table => writeln!(self.stdout, "{}", table(value))?,
+        }
+        self.stdout.flush()
+    }
+
+    /// Prints a page of objects: a line of JSON each, or a table of which only the first page has
+    /// the head.
+    pub fn page<T: Serialize>(
+        &mut self,
+        values: &[T],
+        first: &mut bool,
+        last: bool,
+        table: impl FnOnce(&[T]) -> String,
+    ) -> io::Result<()> {
+        match self.format {
+            Format::Json => values.iter().try_for_each(|value| self.json(value))?,
+            // A filter may leave pages empty; that there is nothing at all is told once.
+            Format::Table if values.is_empty() && !(*first && last) => {}
+            Format::Table => {
+                let text = table(values);
+                let text =
+                    if std::mem::take(first) { &text } else { text.split_once('\n').map_or("", |(_, rows)| rows) };
+                writeln!(self.stdout, "{text}")?;
+            }
+        }
+        self.stdout.flush()
+    }
+
+    /// Prints text as it is, with a line end.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")?;
+        self.stdout.flush()
+    }
+
+    /// Prints bytes as they are; call [`Self::flush`] after the last.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(bytes)
+    }
+
+    /// Lets out what is buffered.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+
+    fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        serde_json::to_writer(&mut self.stdout, value)?;
+        self.stdout.write_all(b"\n")
+    }
+}
+
+/// A table without lines: a head in capitals, columns two spaces apart.
+pub fn columns(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(head.iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows);
+    let count = table.column_count();
+    for (index, name) in head.iter().enumerate().take(count) {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if NUMBERS.contains(name) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    trim_ends(&table.to_string())
+}
+
+/// Columns that hold numbers and are set to the right.
+const NUMBERS: &[&str] = &[
+    "quantity",
+    "price",
+    "amount",
+    "total",
+    "on hand",
+    "held",
+    "available",
+    "backordered",
+    "received",
+    "fulfilled",
+    "restocked",
+    "cancelled",
+    "returned",
+    "requested",
+    "version",
+    "line",
+    "lines",
+    "rows",
+    "orders",
+    "count",
+];
+
+/// Names and values below each other.
+pub fn pairs(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines = pairs.iter().map(|(name, value)| format!("{name:width$}  {value}"));
+    trim_ends(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The word that an enum of the API has on the wire.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// `count` with thousands apart: `541,909`.
+pub fn grouped(count: u64) -> String {
+    indicatif::HumanCount(count).to_string()
+}
+
+fn trim_ends(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![vec!["85123A".to_owned(), "6".to_owned()], vec!["POST".to_owned(), "1234".to_owned()]];
+        let table = columns(&["sku", "quantity"], rows);
+        assert_eq!(table, "SKU     QUANTITY\n85123A         6\nPOST        1234");
+    }
+
+    #[test]
+    fn words_are_those_of_the_wire() {
+        assert_eq!(word(&ordermill_api::Status::PartiallyFulfilled), "partially_fulfilled");
+        assert_eq!(grouped(541_909), "541,909");
+        assert_eq!(pairs(&[("id", "x".into()), ("status", "y".into())]), "id      x\nstatus  y");
+    }
+}
