@@ -1,3 +1,4 @@
 //! Black-box tests of the engine live in `tests/`.
 
 pub mod conformance;
+pub mod engine;
