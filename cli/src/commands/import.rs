@@ -13,7 +13,7 @@ use crate::args::{CsvArgs, ImportArgs};
 use crate::import::chunk::{Chunk, LocalRefusal};
 use crate::import::input::Input;
 use crate::import::state::{Counts, default_path};
-use crate::import::{Config, Flow, Outcome, csv, produce, run as import};
+use crate::import::{Config, Flow, Outcome, STALL, csv, produce, run as import};
 use crate::output::{Format, columns, grouped};
 use crate::progress::{Meter, stderr};
 
@@ -37,6 +37,7 @@ pub(super) async fn run(context: &mut Context, args: ImportArgs) -> Result<Done,
         state: state.clone(),
         restart: args.restart,
         retry_for: args.retry_for,
+        stall: STALL,
         shown_rejects: args.show_rejects,
     };
     let outcome = import(&context.client, config, meter, &stop_on_signal()).await?;

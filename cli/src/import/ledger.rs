@@ -113,6 +113,8 @@ impl Ledger {
         window: &mut Window,
     ) -> Result<(), Error> {
         self.waiting = None;
+        window.take_refusals(line, &mut self.local);
+        self.enter_local()?;
         self.counts.unmatched += unmatched.unwrap_or(0);
         match result {
             ImportStatus::Created => self.counts.created += 1,
@@ -134,25 +136,26 @@ impl Ledger {
     /// `line` has been answered: lets go of what is done in the window.
     pub(super) fn settle(&mut self, line: u64, window: &mut Window) -> Result<(), Error> {
         window.settle(line, &mut self.local);
+        self.line = window.settled();
         self.enter_local()
     }
 
     /// Lets go of what is done in the window after something was sent.
     pub(super) fn release(&mut self, window: &mut Window) -> Result<(), Error> {
         window.release(&mut self.local);
+        self.line = window.settled();
         self.enter_local()
     }
 
     /// Lets go of what in the window gets no answer.
     pub(super) fn silent(&mut self, window: &mut Window) -> Result<(), Error> {
         window.skip_silent(&mut self.local);
-        self.line = self.line.max(window.settled());
+        self.line = window.settled();
         self.enter_local()
     }
 
     /// Shows and keeps how far it has come.
     pub(super) fn tick(&mut self, window: &Window) -> Result<(), Error> {
-        self.line = window.settled();
         let (counts, refused) = (self.counts, self.counts.refused + self.refused_here);
         let rate = self.rate.at(counts.lines());
         let waiting = &self.waiting;
@@ -236,6 +239,9 @@ impl Ledger {
     }
 
     fn enter_local(&mut self) -> Result<(), Error> {
+        if self.local.is_empty() {
+            return Ok(());
+        }
         for refusal in std::mem::take(&mut self.local) {
             self.refused_here += 1;
             let (row, reference) = (Some(refusal.row), refusal.reference.as_deref());

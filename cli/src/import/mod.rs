@@ -37,6 +37,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait before the server is tried again, unless it asks for more.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// How long nothing may move in a request before it is ended; well below the time after which a
+/// server leaves a request that sends nothing.
+pub const STALL: Duration = Duration::from_secs(5);
+
 /// What is imported, and how.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -54,6 +58,9 @@ pub struct Config {
     pub restart: bool,
     /// How long the server may be away before the import gives up.
     pub retry_for: Duration,
+    /// A request in which nothing moves for so long is ended: the input may be slow, or something
+    /// in between may hold the lines back until it has them all. [`STALL`] unless a test says otherwise.
+    pub stall: Duration,
     /// How many refused lines are shown.
     pub shown_rejects: usize,
 }
@@ -228,7 +235,7 @@ async fn carry(
             continue;
         }
         let before = window.settled();
-        let end = session::run(client, &mut window, feed, ledger, stop).await?;
+        let end = session::run(client, &mut window, feed, ledger, config.stall, stop).await?;
         if window.settled() > before {
             patience.renew();
         }

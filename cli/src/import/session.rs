@@ -18,9 +18,6 @@ use super::window::Window;
 use super::{Error, Feed};
 use crate::client::{self, Again, Client};
 
-/// A request in which nothing moves for so long is ended: the input may be slow, or something in
-/// between may hold the lines back until it has them all. What is left goes into the next request.
-const STALL: Duration = Duration::from_secs(5);
 /// How long answers are waited for after being told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// How often progress is shown and kept.
@@ -63,12 +60,14 @@ struct Head<'a> {
     unmatched: Option<u64>,
 }
 
-/// Sends what is in the window and what the feed still brings, and takes the answers.
+/// Sends what is in the window and what the feed still brings, and takes the answers. When nothing
+/// has moved for `stall`, the request is ended; what is left is for the next one.
 pub(super) async fn run(
     client: &Client,
     window: &mut Window,
     feed: &mut Feed,
     ledger: &mut Ledger,
+    stall: Duration,
     stop: &CancellationToken,
 ) -> Result<End, Error> {
     let (body, lines) = mpsc::channel(1);
@@ -92,9 +91,9 @@ pub(super) async fn run(
                 if stopped_at.is_some_and(|at: Instant| at.elapsed() > STOP_GRACE) {
                     return Ok(End::Stopped);
                 }
-                if body.is_some() && moved.elapsed() > STALL {
+                if body.is_some() && moved.elapsed() > stall {
                     body = None;
-                } else if moved.elapsed() > client.timeout() + STALL {
+                } else if moved.elapsed() > client.timeout() + stall {
                     return Ok(End::Interrupted(Interruption::new("the server does not answer")));
                 }
             }
@@ -221,7 +220,7 @@ impl Answers {
             return Ok(Some(Interruption::new(detail)));
         }
         let line = self.base + head.line;
-        if line <= window.settled() || window.line(line).is_none() || window.passes_over(line) {
+        if !window.awaits(line) || window.passes_over(line) {
             let expected = window.settled() + 1;
             return Err(Error::Protocol(format!("line {line} was answered when {expected} was next")));
         }

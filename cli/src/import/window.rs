@@ -88,7 +88,7 @@ impl Window {
         self.chunks.front().map_or(self.settled, |front| front.first_line - 1)
     }
 
-    /// The text of `line`, which must not be settled yet, and the row it was made from.
+    /// The text of `line` and the row it was made from. Lines can be looked at in their order only.
     pub fn line(&mut self, line: u64) -> Option<(&[u8], Option<u64>)> {
         let front = self.chunks.front()?;
         let index = line.checked_sub(front.first_line).filter(|index| *index < front.lines)?;
@@ -96,17 +96,24 @@ impl Window {
         Some((self.cursor.line(&front.bytes), front.rows.get(index as usize).copied()))
     }
 
-    /// `line` has been answered, and so has everything before it. What was refused here before that
-    /// line goes to `refused`.
-    pub fn settle(&mut self, line: u64, refused: &mut Vec<LocalRefusal>) {
-        debug_assert!(line > self.settled, "answers come in order");
-        self.settled = line;
-        if let Some(front) = self.chunks.front_mut()
-            && !front.refusals.is_empty()
-        {
+    /// Whether `line` was sent and waits for its answer.
+    pub fn awaits(&self, line: u64) -> bool {
+        let sent = self.chunks.iter().take(self.sent);
+        line > self.settled && sent.last().is_some_and(|last| line <= last.last_line())
+    }
+
+    /// What was refused here before `line` goes to `refused`.
+    pub fn take_refusals(&mut self, line: u64, refused: &mut Vec<LocalRefusal>) {
+        if let Some(front) = self.chunks.front_mut().filter(|front| !front.refusals.is_empty()) {
             let due = front.refusals.partition_point(|refusal| refusal.before_line <= line);
             refused.extend(front.refusals.drain(..due));
         }
+    }
+
+    /// `line` has been answered, and so has everything before it.
+    pub fn settle(&mut self, line: u64, refused: &mut Vec<LocalRefusal>) {
+        debug_assert!(line > self.settled, "answers come in order");
+        self.settled = line;
         self.release(refused);
     }
 
@@ -195,6 +202,7 @@ mod tests {
         window.send();
         assert!(!window.passes_over(1));
         assert!(window.passes_over(2));
+        assert!(!window.awaits(0) && window.awaits(1) && window.awaits(2) && !window.awaits(3), "sent are 1 and 2");
     }
 
     #[test]
@@ -206,8 +214,9 @@ mod tests {
         window.push(chunk);
         window.rewind();
         window.send();
-        window.settle(1, &mut refused);
+        window.take_refusals(1, &mut refused);
         assert_eq!(refused.len(), 1);
+        window.settle(1, &mut refused);
         window.settle(2, &mut refused);
         assert_eq!(refused.len(), 3);
 
