@@ -3,6 +3,8 @@
 //! An implementation says with [`Place`] where a new store is and how it is opened, and runs
 //! everything with [`store_conformance!`](crate::store_conformance). Knows no implementation.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::ops::Bound;
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use std::fs::File;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_station::{clock, limits};
@@ -39,6 +40,11 @@ const SEGMENT_BYTES_MIN: u64 = 8 << 10;
 const SEGMENT_BYTES_MAX: u64 = 2 << 30;
 /// Most shards: each costs 16 bytes in the header of every segment.
 const SHARDS_MAX: u32 = limits::SLOTS;
+
+/// How often a flush looks whether the row engine has caught up with merging, ...
+const MERGE_WAIT: Duration = Duration::from_millis(20);
+/// ... and how many times before it goes on all the same: a flush that never ends would be worse.
+const MERGE_WAITS: usize = 250;
 
 /// How an embedded store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +201,7 @@ impl Inner {
         self.log.trim(shard, through)
     }
 
-    fn measured<T>(&self, begun: std::time::Duration, done: Result<T, Error>) -> Result<T, Error> {
+    fn measured<T>(&self, begun: Duration, done: Result<T, Error>) -> Result<T, Error> {
         self.measures.store.called(1);
         self.measures.store.took(self.clock.elapsed().saturating_sub(begun));
         done.inspect_err(|error| self.measures.store.failed(error.kind()))
@@ -242,6 +248,12 @@ impl Store for Embedded {
     async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error> {
         let shard = self.shard(shard)?;
         let begun = self.0.clock.elapsed();
+        for _ in 0..MERGE_WAITS {
+            if !self.0.rows.is_behind() {
+                break;
+            }
+            tokio::time::sleep(MERGE_WAIT).await;
+        }
         self.blocking(move |inner| inner.measured(begun, inner.flush(shard, &rows, checkpoint))).await
     }
 

@@ -24,6 +24,8 @@ use crate::log::is_no_room;
 pub(crate) const RESERVED: [u8; 4] = [0xff; 4];
 /// One thread merges tables. With more, one of them waits for work that never comes, busily.
 const WORKERS: usize = 1;
+/// Tables that wait to be merged above which a flush waits: a look-up asks each of them.
+const UNMERGED_TABLES: usize = 24;
 /// Bits of the filter per row: a look-up of a key that is not there reads a table in one of a hundred.
 const FILTER_BITS_PER_KEY: f32 = 10.0;
 /// Open files of the engine.
@@ -110,13 +112,23 @@ impl Rows {
         engine.ingest(shard, rows, mark).map_err(|error| failed(&error))
     }
 
+    /// Whether more tables wait to be merged than reading copes with well.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.engine().is_ok_and(|engine| !engine.has_stopped() && engine.rows.l0_table_count() > UNMERGED_TABLES)
+    }
+
     /// Closes the engine; waits for the merge that is under way.
     pub(crate) fn close(&self) {
         *self.engine.write() = State::Closed;
     }
 
     fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>, Error> {
-        usable(self.engine.read())
+        let state = self.engine.read();
+        if matches!(*state, State::Stopped) {
+            drop(state);
+            return self.working_engine();
+        }
+        usable(state)
     }
 
     /// The engine; a new one when the old one stopped merging, as it does when it meets a full disk.
@@ -194,7 +206,7 @@ fn mark_key(shard: u32) -> Vec<u8> {
 }
 
 fn check(rows: &[Change]) -> Result<(), Error> {
-    let allowed = |key: &Bytes| !key.is_empty() && key.len() <= usize::from(u16::MAX) && !key.starts_with(&RESERVED);
+    let allowed = |key: &Bytes| !key.is_empty() && u16::try_from(key.len()).is_ok() && !key.starts_with(&RESERVED);
     if !rows.iter().all(|(key, _)| allowed(key)) {
         return Err(Error::Invalid("a key is empty, longer than 65535 bytes or reserved".to_owned()));
     }

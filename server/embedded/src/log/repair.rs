@@ -116,5 +116,5 @@ fn aside(file: &Path) -> PathBuf {
         name.push(if count == 0 { ".corrupt".to_owned() } else { format!(".corrupt.{count}") });
         PathBuf::from(name)
     };
-    (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    (0..1_000).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
 }
