@@ -43,9 +43,6 @@ pub struct ImportArgs {
     /// The file, or - for standard input: NDJSON, one order or credit per line, or CSV with --map. May be
     /// compressed with gzip, whatever its name.
     pub file: PathBuf,
-    /// How CSV is read.
-    #[command(flatten)]
-    pub csv: CsvArgs,
     /// Keep the answers in this file, NDJSON; - for standard output.
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
@@ -67,6 +64,9 @@ pub struct ImportArgs {
     /// Print what would be sent instead of sending it, as `convert` does.
     #[arg(long)]
     pub dry_run_map: bool,
+    /// How CSV is read.
+    #[command(flatten)]
+    pub csv: CsvArgs,
 }
 
 /// What is converted, and how.
@@ -75,12 +75,12 @@ pub struct ImportArgs {
 pub struct ConvertArgs {
     /// The file, or - for standard input; may be compressed with gzip.
     pub file: PathBuf,
-    /// How CSV is read.
-    #[command(flatten)]
-    pub csv: CsvArgs,
     /// How many refused references are shown.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub show_rejects: usize,
+    /// How CSV is read.
+    #[command(flatten)]
+    pub csv: CsvArgs,
 }
 
 /// How CSV is read.

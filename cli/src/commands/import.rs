@@ -155,7 +155,7 @@ fn summary_text(outcome: &Outcome) -> String {
         Some(report) => format!("{}\n\n", report.table()),
         None => String::new(),
     };
-    text.push_str(&columns(&["lines", "count"], rows.iter().map(row)));
+    text.push_str(&columns(&["answer", "count"], rows.iter().map(row)));
     let lines = counts.lines().saturating_sub(outcome.lines_before);
     let rate = if seconds > 0.0 { lines as f64 / seconds } else { 0.0 };
     let _ = write!(text, "\n\n{} lines in {seconds:.1} s, {} lines/s", grouped(lines), grouped(rate as u64));
