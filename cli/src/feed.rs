@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use memchr::memchr2;
-use ordermill_api::Event;
+use ordermill_api::{Event, Problem};
 use ordermill_station::limits;
 
 use crate::client::{Again, Client, Error};
@@ -75,6 +75,9 @@ async fn read<E: From<Error>>(
             Err(_) => return Ok("the feed went silent".to_owned()),
         };
         for message in decoder.take(&bytes) {
+            if message.event.as_deref() == Some("problem") {
+                return ended(&message.data).map_err(E::from);
+            }
             if let Ok(event) = serde_json::from_str::<Event>(&message.data) {
                 told(Told::Event(&event))?;
             }
@@ -85,18 +88,29 @@ async fn read<E: From<Error>>(
     }
 }
 
+/// The server has ended the feed with a problem: one that may pass is only a reason to come back.
+fn ended(data: &str) -> Result<String, Error> {
+    let Ok(problem) = serde_json::from_str::<Problem>(data) else {
+        return Ok("the server ended the feed".to_owned());
+    };
+    let error = Error::Problem { problem: Box::new(problem), retry_after: None };
+    if error.again() == Again::Never { Err(error) } else { Ok(error.to_string()) }
+}
+
 /// One Server-Sent Event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Message {
+    event: Option<String>,
     id: Option<String>,
     data: String,
 }
 
-/// Bytes into Server-Sent Events, as the HTML standard says (9.2.6). The event's name is not used.
+/// Bytes into Server-Sent Events, as the HTML standard says (9.2.6).
 #[derive(Debug, Default)]
 struct Decoder {
     partial: Vec<u8>,
     after_return: bool,
+    event: Option<String>,
     id: Option<String>,
     data: Vec<String>,
 }
@@ -126,13 +140,14 @@ impl Decoder {
 
     fn line(&mut self, line: &str) -> Option<Message> {
         if line.is_empty() {
-            let (id, data) = (self.id.take(), std::mem::take(&mut self.data));
-            return (id.is_some() || !data.is_empty()).then(|| Message { id, data: data.join("\n") });
+            let (event, id, data) = (self.event.take(), self.id.take(), std::mem::take(&mut self.data));
+            return (id.is_some() || !data.is_empty()).then(|| Message { event, id, data: data.join("\n") });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => self.data.push(value.to_owned()),
+            "event" => self.event = Some(value.to_owned()),
             "id" => self.id = Some(value.to_owned()),
             _ => {}
         }
@@ -144,15 +159,23 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn message(id: &str, data: &str) -> Message {
-        Message { id: Some(id.into()), data: data.into() }
+    fn message(event: Option<&str>, id: &str, data: &str) -> Message {
+        Message { event: event.map(str::to_owned), id: Some(id.into()), data: data.into() }
+    }
+
+    #[test]
+    fn only_a_problem_that_stays_ends_it() {
+        let problem = |kind| serde_json::to_string(&Problem::new(kind, "why")).unwrap();
+        assert!(ended(&problem(ordermill_api::ProblemKind::CursorExpired)).is_err());
+        assert!(ended(&problem(ordermill_api::ProblemKind::Unavailable)).is_ok_and(|why| why.contains("why")));
+        assert!(ended("?").is_ok());
     }
 
     #[test]
     fn events_come_out_however_the_bytes_are_cut() {
         let text =
             b": hello\n\nid: 1\nevent: x\ndata: {\"a\":\ndata: 1}\n\nid:2\r\ndata:b\r\n\r\nretry: 5\n\ndata: half";
-        let expected = [message("1", "{\"a\":\n1}"), message("2", "b")];
+        let expected = [message(Some("x"), "1", "{\"a\":\n1}"), message(None, "2", "b")];
         assert_eq!(Decoder::default().take(text), expected);
         for size in 1..20 {
             let mut decoder = Decoder::default();

@@ -103,7 +103,7 @@ pub struct TailArgs {
     pub types: Option<crate::pattern::List>,
     /// Events per request.
     #[arg(long, value_name = "N")]
-    pub page_size: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 /// How the audit is done.

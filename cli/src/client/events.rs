@@ -9,8 +9,8 @@ use super::{Client, Error, Request};
 
 impl Client {
     /// A page of events after `after`, or from the oldest that is kept.
-    pub async fn events(&self, after: Option<&str>, page_size: Option<usize>) -> Result<EventPage, Error> {
-        self.call(Request::get("/v1/events").query("after", after).query("page_size", page_size)).await
+    pub async fn events(&self, after: Option<&str>, limit: Option<usize>) -> Result<EventPage, Error> {
+        self.call(Request::get("/v1/events").query("after", after).query("limit", limit)).await
     }
 
     /// Server-Sent Events after `after`: the bytes as they come, without an end.

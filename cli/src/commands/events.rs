@@ -17,12 +17,12 @@ pub(super) async fn run(context: &mut Context, command: EventCommand) -> Result<
 async fn tail(context: &mut Context, args: TailArgs) -> Result<Done, Failure> {
     let mut after = args.after.clone();
     loop {
-        let page = context.client.events(after.as_deref(), args.page_size).await?;
+        let page = context.client.events(after.as_deref(), args.limit).await?;
         for event in page.events.iter().filter(|event| wanted(&args, event)) {
             print(context, event)?;
         }
         context.out.flush()?;
-        if page.events.is_empty() {
+        if page.events.is_empty() && after.as_ref() == Some(&page.next) {
             context.note(&format!("to go on later: --after {}", page.next));
             return Ok(Done::Well);
         }
