@@ -49,12 +49,6 @@ pub struct CancelReply {
     pub order: Order,
 }
 
-/// An order or a problem with its order: what an accepted request answers at once.
-#[derive(Deserialize)]
-struct Accepted {
-    id: String,
-}
-
 impl Client {
     /// Places an order, given as the JSON of [`ordermill_api::NewOrder`].
     pub async fn create_order(&self, order: &impl Serialize, options: &NewOrderOptions) -> Result<Created, Error> {
@@ -66,15 +60,7 @@ impl Client {
         }
         let reply = self.send(request).await?;
         let replayed = reply.headers.get("idempotent-replayed").is_some_and(|value| value == "true");
-        let order = match self.parse(&reply) {
-            Ok(order) => order,
-            // An accepted order may be answered with its id alone.
-            Err(error) if reply.status == 202 => match self.parse::<Accepted>(&reply) {
-                Ok(accepted) => self.order(&accepted.id).await?,
-                Err(_) => return Err(error),
-            },
-            Err(error) => return Err(error),
-        };
+        let order = self.parse(&reply)?;
         Ok(Created { order, replayed })
     }
 
