@@ -13,12 +13,15 @@ use ordermill_order::{
 };
 use ordermill_routing::{Error, OrderFilter, Router};
 use ordermill_station::clock;
+use ordermill_store::Store;
 
 /// An engine and where it keeps its data.
 #[derive(Debug)]
 pub struct Engine {
     /// The way in.
     pub router: Router,
+    /// The store under it.
+    pub store: Arc<dyn Store>,
     /// The data directory.
     pub data_dir: PathBuf,
 }
@@ -40,9 +43,10 @@ impl Engine {
             journal_retention: Duration::from_secs(3_600),
             idempotency_retention: Duration::from_secs(3_600),
         };
-        let router = Router::open(config, Arc::new(store), clock::System::shared());
+        let store: Arc<dyn Store> = Arc::new(store);
+        let router = Router::open(config, store.clone(), clock::System::shared());
         tokio::time::timeout(DEADLINE, router.ready()).await.expect("recovery ends").expect("recovery succeeds");
-        Self { router, data_dir: data_dir.to_owned() }
+        Self { router, store, data_dir: data_dir.to_owned() }
     }
 
     /// Opens a copy of the data directory as it is at this instant: what a crash would leave.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use ordermill_journal::{Record, decode};
 use ordermill_order::id::{Class, identity};
 use ordermill_order::order::LineUnits;
 use ordermill_order::payment::PaymentStep;
 use ordermill_order::{Action, Command, NewOrder, Order, OrderId, Outcome, Refusal, Status, Step};
 use ordermill_routing::{Error, OrderFilter, Subject};
+use ordermill_store::ShardId;
 use ordermill_tests::engine::{Engine, key, new_order};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -247,5 +249,43 @@ async fn a_customers_list_is_complete_and_in_order_of_time() {
             }
         }
         assert_eq!(listed, placed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replaying_the_journal_gives_the_rows_from_wherever_it_is_begun_again() {
+    for shards in SHARDS {
+        let (_dir, engine) = engine(shards).await;
+        for index in 0..20 {
+            engine.put_item(&sku(index), 40, index % 2 == 0).await;
+        }
+        mixed_load(&engine, 8, 10).await;
+        engine.audit().await;
+        let store = engine.store.clone();
+        engine.close().await;
+        for shard in (0..shards).map(ShardId) {
+            let mut records = Vec::new();
+            let last = store.extent(shard).await.expect("an extent").last;
+            while (records.len() as u64) < last {
+                let page = store.read(shard, records.len() as u64, 64 << 10).await.expect("records are kept");
+                records.extend(
+                    page.into_iter().map(|record| decode::<Record>("a record", record.bytes).expect("readable")),
+                );
+            }
+            let replay = |rows: &mut BTreeMap<_, _>, from: usize| {
+                rows.extend(
+                    records[from..].iter().flat_map(|record| &record.changes).map(|c| (c.key.clone(), c.value.clone())),
+                );
+            };
+            let mut rows = BTreeMap::new();
+            replay(&mut rows, 0);
+            let keys: Vec<_> = rows.keys().cloned().collect();
+            let stored = store.get(&keys).await.expect("rows are read");
+            assert!(rows.values().eq(&stored), "the rows of shard {shard} are not what its records say");
+            let mut again = rows.clone();
+            replay(&mut again, records.len() / 2);
+            replay(&mut again, records.len().saturating_sub(1));
+            assert_eq!(again, rows, "replaying the end of shard {shard} again changed rows");
+        }
     }
 }

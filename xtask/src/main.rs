@@ -1,1 +1,60 @@
-fn main() {}
+//! The project's chores: `cargo xtask test`, `demo`, `bench`, `codegen`, `tidy`.
+//!
+//! Knows how to call the project's own tools; knows nothing of orders.
+
+mod codegen;
+mod demo;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check and test everything.
+    Test {
+        /// Only what needs no release build and no long runs.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Build, start the engine, feed it generated orders, and stay up.
+    Demo(demo::Arguments),
+    /// Measure: see `--help` behind `--` for what.
+    Bench {
+        /// Passed on to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Write anew what is generated and committed: docs/openapi.json and docs/order-states.md.
+    Codegen,
+    /// Check what the compiler does not: the direction of imports, the crates' rooms, the docs.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test { fast } => test::run(fast),
+        Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Bench { arguments } => run::bench(&arguments),
+        Chore::Codegen => codegen::run(),
+        Chore::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

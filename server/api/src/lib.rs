@@ -15,7 +15,7 @@ pub use event::{Event, EventData, EventPage, ItemChanged};
 pub use import::{Credit, CreditLine, CreditMatch, ImportLine, ImportResult, ImportStatus, NewImportOrder};
 pub use item::{Adjustment, Item, ItemPage, PutItem};
 pub use order::{
-    CancelOutcome, Cancellation, Cancelled, Fulfillment, FulfillmentLine, Line, Money, NewFulfillment, NewLine,
+    CancelOutcome, CancelResult, Cancellation, Cancelled, Fulfillment, FulfillmentLine, Line, Money, NewFulfillment, NewLine,
     NewOrder, NewPayment, NewReturn, Order, OrderPage, Payment, PaymentAction, PaymentStatus, PaymentTerms, Return,
     Status,
 };

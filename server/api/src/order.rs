@@ -295,6 +295,15 @@ pub enum CancelOutcome {
     Already,
 }
 
+/// The answer to a wish to cancel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CancelResult {
+    /// What became of the wish.
+    pub outcome: CancelOutcome,
+    /// The order as it is now.
+    pub order: Order,
+}
+
 /// What happened to the payment outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ordermill_order::{Action, OrderId, Partition};
 use ordermill_order::hold::Message;
+use ordermill_order::{Action, OrderId, Partition};
 
 /// A message on its way to the shard that owns a slot.
 #[derive(Clone, Debug)]

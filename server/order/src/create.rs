@@ -57,7 +57,7 @@ impl<R: Rows> Machine<'_, '_, R> {
         let known = |line: &Line| Units { open: line.held + line.backordered, ..Units::default() };
         let known: Vec<Units> = order.lines.iter().map(known).collect();
         if everything_here && !rejected {
-            self.decided(&mut order);
+            order.accept();
         }
         self.finish(order, None, |line| known[line])?;
         Ok(id)

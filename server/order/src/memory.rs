@@ -1,6 +1,6 @@
 //! Rows kept in memory: for dry runs and for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::hold::{Backorder, Hold, Message};
@@ -27,7 +27,7 @@ pub struct Memory {
     /// References.
     pub references: BTreeMap<(u16, u128), Referenced>,
     /// Timers.
-    pub timers: BTreeMap<Timer, ()>,
+    pub timers: BTreeSet<Timer>,
     /// Messages without an answer.
     pub outbox: BTreeMap<OutboxKey, Message>,
     /// Events so far.
@@ -91,7 +91,7 @@ impl Rows for Memory {
     }
 
     fn set_timer(&mut self, timer: &Timer) {
-        self.timers.insert(timer.clone(), ());
+        self.timers.insert(timer.clone());
     }
 
     fn clear_timer(&mut self, timer: &Timer) {

@@ -70,25 +70,11 @@ impl<R: Rows> Machine<'_, '_, R> {
             if order.lines.iter().any(|line| line.reason.is_some()) {
                 order.reject();
             } else {
-                self.decided(&mut order);
+                order.accept();
             }
         }
         let old = Arc::clone(&old);
         self.finish(order, Some(&old), |line| if line == index { reported } else { old.lines[line].desired() })
-    }
-
-    /// Every unit is held or waits: the order stands, and what should leave at once leaves.
-    pub(crate) fn decided(&mut self, order: &mut Order) {
-        order.reservation = Reservation::Held;
-        if order.fulfil_at_once {
-            let tracking = None;
-            let at_ms = order.created_ms;
-            let held = order.held_units();
-            if !held.is_empty() {
-                order.fulfil(&held);
-                order.fulfillments.push(Fulfillment { lines: held, tracking, at_ms });
-            }
-        }
     }
 }
 
@@ -113,6 +99,16 @@ impl Order {
         self.reservation = Reservation::Rejected;
         for line in &mut self.lines {
             line.cancel(line.open());
+        }
+    }
+
+    /// Every unit is held or waits: the order stands, and what should leave at once leaves.
+    pub(crate) fn accept(&mut self) {
+        self.reservation = Reservation::Held;
+        let held = self.held_units();
+        if self.fulfil_at_once && !held.is_empty() {
+            self.fulfil(&held);
+            self.fulfillments.push(Fulfillment { lines: held, tracking: None, at_ms: self.created_ms });
         }
     }
 

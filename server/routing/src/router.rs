@@ -273,7 +273,8 @@ impl Router {
     pub async fn import(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
         let began = self.inner.clock.elapsed();
         let mut results: Vec<Option<Result<Outcome, Error>>> = (0..commands.len()).map(|_| None).collect();
-        let mut per_shard: Vec<(Vec<usize>, Vec<Command>)> = self.handles().iter().map(|_| Default::default()).collect();
+        let mut per_shard: Vec<(Vec<usize>, Vec<Command>)> =
+            self.handles().iter().map(|_| Default::default()).collect();
         for (index, command) in commands.into_iter().enumerate() {
             let slot = match &command.action {
                 Action::Create(new) => match self.check_items(&command.tenant, new).await {
@@ -377,7 +378,8 @@ impl Router {
         self.inner.status.store(Status::Draining as u8, Ordering::Relaxed);
         let closing = futures::future::join_all(self.handles().iter().map(Handle::close));
         let closed = tokio::time::timeout(limits::DRAIN, closing).await;
-        let late = |_| Error::Unavailable("the shards did not stop in time; the journal has all that was answered".into());
+        let late =
+            |_| Error::Unavailable("the shards did not stop in time; the journal has all that was answered".into());
         let closed = closed.map_err(late)?.into_iter().collect::<Result<Vec<()>, _>>();
         self.inner.store.close().await.map_err(|error| Error::Unavailable(error.to_string()))?;
         closed?;
@@ -402,7 +404,8 @@ fn start(services: Vec<Service>, status: Arc<AtomicU8>) -> watch::Receiver<Optio
     }
     tokio::spawn(async move {
         for one in recovered {
-            let result = one.await.unwrap_or_else(|_| Err(ordermill_store::Error::Unknown("a shard has failed".into())));
+            let result =
+                one.await.unwrap_or_else(|_| Err(ordermill_store::Error::Unknown("a shard has failed".into())));
             if let Err(error) = result {
                 ready.send_replace(Some(Err(Error::Unavailable(error.to_string()))));
                 return;
@@ -439,7 +442,11 @@ mod tests {
                 let range = range_of(index, shards);
                 assert_eq!(u32::from(range.first), next);
                 for slot in [range.first, range.last] {
-                    assert_eq!((u64::from(slot) * u64::from(shards) / u64::from(limits::SLOTS)) as u32, index, "slot {slot} of {shards} shards");
+                    assert_eq!(
+                        (u64::from(slot) * u64::from(shards) / u64::from(limits::SLOTS)) as u32,
+                        index,
+                        "slot {slot} of {shards} shards"
+                    );
                 }
                 next = u32::from(range.last) + 1;
             }

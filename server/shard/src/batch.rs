@@ -53,12 +53,8 @@ impl Batch {
     /// Begins a command.
     pub(crate) fn begin(&mut self) {
         self.undo.clear();
-        self.mark = Mark {
-            changed: self.changed.len(),
-            events: self.events.len(),
-            sent: self.sent.len(),
-            bytes: self.bytes,
-        };
+        self.mark =
+            Mark { changed: self.changed.len(), events: self.events.len(), sent: self.sent.len(), bytes: self.bytes };
     }
 
     /// Takes back what the command under way has done.
@@ -211,6 +207,9 @@ mod tests {
         }
         let record = Record::decode(batch.close(1, 0, 0).bytes).expect("it was just encoded");
         assert_eq!(record.changes.len(), 1);
-        assert_eq!(record.events.iter().map(|event| (event.change, event.version)).collect::<Vec<_>>(), [(0, 1), (0, 2), (0, 3)]);
+        assert_eq!(
+            record.events.iter().map(|event| (event.change, event.version)).collect::<Vec<_>>(),
+            [(0, 1), (0, 2), (0, 3)]
+        );
     }
 }

@@ -72,9 +72,7 @@ pub fn decode_row(key: &Key<'_>, value: &Bytes) -> Result<Row, Unreadable> {
                 None => Referenced::Credit,
             })
         }
-        Kind::Timer => {
-            Row::Timer(keys::timer_of(key).ok_or_else(|| unreadable("a timer's key", "it names no timer"))?)
-        }
+        Kind::Timer => Row::Timer(keys::timer_of(key).ok_or_else(|| unreadable("a timer's key", "it names no timer"))?),
         Kind::Outbox => {
             let (_, order, line) =
                 keys::outbox_of(key).ok_or_else(|| unreadable("an outbox key", "it has another length"))?;
@@ -297,9 +295,7 @@ fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unreadable> {
         payment: row.payment.map(payment_of).unwrap_or_default(),
         fulfillments: row.fulfillments.into_iter().map(shipment).collect(),
         returns: row.returns.into_iter().map(returned).collect(),
-        cancellation: row
-            .cancellation
-            .map(|row| Cancellation { reason: text_of(row.reason), at_ms: row.at_ms }),
+        cancellation: row.cancellation.map(|row| Cancellation { reason: text_of(row.reason), at_ms: row.at_ms }),
         fulfil_at_once: row.fulfil_at_once,
         expires_ms: row.expires_ms,
         version: row.version,

@@ -110,7 +110,12 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 pub(crate) enum Read {
     Get(Bytes, oneshot::Sender<Option<Option<Bytes>>>),
-    Changed { from: Bound<Bytes>, to: Bound<Bytes>, limit: usize, reply: oneshot::Sender<(Changes, bool)> },
+    Changed {
+        from: Bound<Bytes>,
+        to: Bound<Bytes>,
+        limit: usize,
+        reply: oneshot::Sender<(Changes, bool)>,
+    },
     /// Finish what has queued, flush, stop, and say when that is done.
     Close(oneshot::Sender<Result<(), Error>>),
 }

@@ -4,8 +4,11 @@
 //! collects meanwhile. Never waits for another shard, never answers from what is not committed,
 //! and knows neither HTTP nor files.
 
+mod apply;
 mod batch;
+mod commit;
 mod convert;
+mod flush;
 mod handle;
 mod keys;
 mod recover;

@@ -26,7 +26,10 @@ impl Service {
         while after < extent.last {
             let records = self.store.read(self.config.id, after, limits::FEED_PAGE_BYTES).await?;
             let Some(last) = records.last() else {
-                return Err(Error::Corrupt(format!("records of shard {} end at {after}, not {}", self.config.id, extent.last)));
+                return Err(Error::Corrupt(format!(
+                    "records of shard {} end at {after}, not {}",
+                    self.config.id, extent.last
+                )));
             };
             after = last.number;
             for record in records {
@@ -41,7 +44,8 @@ impl Service {
         let record: Record = decode("a record", bytes)
             .map_err(|error| Error::Corrupt(format!("record {number} of shard {}: {error}", self.config.id)))?;
         if record.format > FORMAT {
-            let text = format!("record {number} has format {}, this build knows {FORMAT}: use a newer one", record.format);
+            let text =
+                format!("record {number} has format {}, this build knows {FORMAT}: use a newer one", record.format);
             return Err(Error::Invalid(text));
         }
         self.last_ms = self.last_ms.max(record.time_ms);

@@ -2,16 +2,106 @@
 //! in the store.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::hash_map::Entry;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ordermill_journal::Change;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
+use rustc_hash::FxHashMap;
 
-/// Changed rows by key; `None` is a deleted row.
+/// Changed rows in key order; `None` is a deleted row.
 pub(crate) type Changes = BTreeMap<Bytes, Option<Bytes>>;
+
+/// Changed rows: found by key in one step, and in order where order is asked for. The keys of one
+/// slot and kind stand together, unsorted until somebody looks.
+#[derive(Debug, Default)]
+pub(crate) struct Generation {
+    rows: FxHashMap<Bytes, Option<Bytes>>,
+    groups: BTreeMap<u32, Vec<Bytes>>,
+}
+
+/// The slot and kind of a key, in the order of keys of one cluster; keys that are not ours come
+/// last.
+fn group(key: &[u8]) -> u32 {
+    let [_, _, _, _, a, b, kind, ..] = *key else { return u32::MAX };
+    u32::from_be_bytes([0, a, b, kind])
+}
+
+impl Generation {
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&Option<Bytes>> {
+        self.rows.get(key)
+    }
+
+    /// Says whether the row is new here.
+    fn insert(&mut self, key: Bytes, value: Option<Bytes>) -> bool {
+        match self.rows.entry(key) {
+            Entry::Occupied(mut entry) => {
+                entry.insert(value);
+                false
+            }
+            Entry::Vacant(entry) => {
+                self.groups.entry(group(entry.key())).or_default().push(entry.key().clone());
+                entry.insert(value);
+                true
+            }
+        }
+    }
+
+    fn with_value<'a>(&'a self, key: &'a Bytes) -> (Bytes, Option<Bytes>) {
+        (key.clone(), self.rows.get(key).cloned().flatten())
+    }
+
+    /// All rows in key order.
+    pub(crate) fn sorted(&self) -> Vec<(Bytes, Option<Bytes>)> {
+        let mut all = Vec::with_capacity(self.rows.len());
+        for keys in self.groups.values() {
+            let begin = all.len();
+            all.extend(keys.iter().map(|key| self.with_value(key)));
+            all[begin..].sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        all
+    }
+
+    /// The first `limit` rows from `from` to `to`, in key order.
+    fn range(&self, from: &Bound<Bytes>, to: &Bound<Bytes>, limit: usize) -> Changes {
+        let bound = |bound: &Bound<Bytes>, open| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => group_of_bound(key),
+            Bound::Unbounded => open,
+        };
+        let (first, last) = (bound(from, 0), bound(to, u32::MAX));
+        let mut rows = Changes::new();
+        if first > last {
+            return rows;
+        }
+        for keys in self.groups.range(first..=last).map(|(_, keys)| keys) {
+            let inside = keys.iter().filter(|key| RangeBounds::<Bytes>::contains(&(from.as_ref(), to.as_ref()), *key));
+            rows.extend(inside.map(|key| self.with_value(key)));
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        while rows.len() > limit {
+            rows.pop_last();
+        }
+        rows
+    }
+}
+
+/// The group in which a key of this bound would stand; a bound may be shorter than a key.
+fn group_of_bound(key: &[u8]) -> u32 {
+    let mut head = [0; 7];
+    let len = key.len().min(head.len());
+    head[..len].copy_from_slice(&key[..len]);
+    group(&head)
+}
 
 /// What a cached row takes besides its key and value.
 const ENTRY_BYTES: usize = 96;
@@ -37,10 +127,10 @@ pub(crate) enum Found {
 
 /// The committed rows that are in memory.
 pub(crate) struct Committed {
-    dirty: Changes,
+    dirty: Generation,
     dirty_bytes: usize,
     /// Being flushed, or flushed last: kept as a cache until the next flush.
-    flushed: Arc<Changes>,
+    flushed: Arc<Generation>,
     flushing: bool,
     cache: Cache<Bytes, Bytes, BySize>,
 }
@@ -49,7 +139,7 @@ impl Committed {
     /// No rows yet; clean ones take at most `cache_bytes`.
     pub(crate) fn new(cache_bytes: u64) -> Self {
         let cache = Cache::with_weighter((cache_bytes / 256) as usize, cache_bytes, BySize);
-        Self { dirty: Changes::new(), dirty_bytes: 0, flushed: Arc::default(), flushing: false, cache }
+        Self { dirty: Generation::default(), dirty_bytes: 0, flushed: Arc::default(), flushing: false, cache }
     }
 
     /// Bytes of rows that wait for a flush.
@@ -81,26 +171,25 @@ impl Committed {
     pub(crate) fn commit(&mut self, changes: impl IntoIterator<Item = Change>) {
         for Change { key, value } in changes {
             let bytes = key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
-            self.cache.remove(&key);
-            match self.dirty.insert(key, value) {
-                Some(_) => {}
-                None => self.dirty_bytes += bytes,
+            if self.dirty.insert(key.clone(), value) {
+                self.dirty_bytes += bytes;
+                self.cache.remove(&key);
             }
         }
     }
 
     /// Begins a flush: what has changed so far. `None` while one is under way, or with nothing to do.
-    pub(crate) fn begin_flush(&mut self) -> Option<Arc<Changes>> {
-        if self.flushing || self.dirty.is_empty() {
+    pub(crate) fn begin_flush(&mut self) -> Option<Arc<Generation>> {
+        if self.flushing || self.dirty.len() == 0 {
             return None;
         }
         self.flushing = true;
         self.dirty_bytes = 0;
         let last = std::mem::replace(&mut self.flushed, Arc::new(std::mem::take(&mut self.dirty)));
         // What was flushed before and is likely to be wanted again moves into the cache.
-        for (key, value) in last.iter().filter(|(key, _)| is_hot(key)) {
+        for (key, value) in last.rows.iter().filter(|(key, _)| is_hot(key)) {
             if let Some(value) = value
-                && !self.flushed.contains_key(key)
+                && self.flushed.get(key).is_none()
             {
                 self.cache.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
             }
@@ -112,41 +201,26 @@ impl Committed {
     pub(crate) fn end_flush(&mut self, done: bool) {
         self.flushing = false;
         if !done {
-            for (key, value) in self.flushed.iter() {
-                if !self.dirty.contains_key(key) {
+            let failed = std::mem::take(&mut self.flushed);
+            for (key, value) in &failed.rows {
+                if self.dirty.get(key).is_none() {
                     self.dirty_bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
                     self.dirty.insert(key.clone(), value.clone());
                 }
             }
-            self.flushed = Arc::default();
         }
     }
 
     /// The rows in memory that have changed lately, from `from` to `to`, at most `limit`; and
     /// whether there were more. What the store says about their keys is older.
     pub(crate) fn changed(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> (Changes, bool) {
-        if is_empty_range(&from, &to) {
-            return (Changes::new(), false);
-        }
-        let range = (from, to);
-        let newer = self.dirty.range(range.clone()).take(limit + 1);
-        let older = self.flushed.range(range).take(limit + 1);
-        let clone = |(key, value): (&Bytes, &Option<Bytes>)| (key.clone(), value.clone());
-        let mut rows: Changes = older.map(clone).collect();
-        rows.extend(newer.map(clone));
+        let mut rows = self.flushed.range(&from, &to, limit + 1);
+        rows.extend(self.dirty.range(&from, &to, limit + 1));
         let more = rows.len() > limit;
         while rows.len() > limit {
             rows.pop_last();
         }
         (rows, more)
-    }
-}
-
-fn is_empty_range(from: &Bound<Bytes>, to: &Bound<Bytes>) -> bool {
-    match (from, to) {
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to) | Bound::Included(to)) => from >= to,
-        _ => false,
     }
 }
 
@@ -185,7 +259,8 @@ mod tests {
         assert!(more);
         state.end_flush(false);
         let again = state.begin_flush().expect("a failed flush leaves its rows changed");
-        assert_eq!(again.get(&b"a"[..]), Some(&Some("2".into())));
-        assert_eq!(again.len(), 3);
+        let rows: Vec<_> = again.sorted();
+        assert_eq!(rows[0], ("a".into(), Some("2".into())));
+        assert_eq!(rows.len(), 3);
     }
 }

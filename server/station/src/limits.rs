@@ -97,14 +97,14 @@ pub const BLOCK_BYTES: usize = 8 << 20;
 /// Free bytes below which the embedded store refuses writes.
 pub const FREE_BYTES_MIN: u64 = 128 << 20;
 /// How long journal records stay after the checkpoint: the event feed reaches back this far.
-pub const JOURNAL_RETENTION: Duration = Duration::from_secs(24 * 3600);
+pub const JOURNAL_RETENTION: Duration = Duration::from_hours(24);
 /// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_hours(24);
 
 /// Queue delay above which creates are refused.
-pub const SHED_CREATES: Duration = Duration::from_millis(1_000);
+pub const SHED_CREATES: Duration = Duration::from_secs(1);
 /// Queue delay above which steps of accepted orders are refused too.
-pub const SHED_STEPS: Duration = Duration::from_millis(5_000);
+pub const SHED_STEPS: Duration = Duration::from_secs(5);
 /// What a refused client is told to wait.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 

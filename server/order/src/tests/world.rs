@@ -139,11 +139,11 @@ impl World {
         self.now_ms += by_ms;
         for _ in 0..10_000 {
             let now_ms = self.now_ms;
-            let due = self.shards.iter().find_map(|s| s.rows.timers.keys().find(|t| t.due_ms <= now_ms).cloned());
+            let due = self.shards.iter().find_map(|s| s.rows.timers.iter().find(|t| t.due_ms <= now_ms).cloned());
             let Some(timer) = due else { return };
             self.apply(timer.slot, None, Action::Timer(timer)).expect("a timer is never refused");
         }
-        let timers: Vec<_> = self.shards.iter().flat_map(|shard| shard.rows.timers.keys()).collect();
+        let timers: Vec<_> = self.shards.iter().flat_map(|shard| shard.rows.timers.iter()).collect();
         panic!("timers do not come to an end: {timers:?}");
     }
 

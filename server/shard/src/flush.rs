@@ -1,0 +1,65 @@
+//! Flushes: changed rows go to the store in the background, and old records are let go.
+
+use ordermill_store::Error as StoreError;
+
+use crate::task::Service;
+
+/// A flush that has ended.
+pub(crate) struct Flushed {
+    checkpoint: u64,
+    result: Result<(), StoreError>,
+}
+
+impl Service {
+    pub(crate) fn flush_if_due(&mut self) {
+        let now = self.clock.elapsed();
+        let due = self.committed.dirty_bytes() >= self.config.flush_bytes
+            || now.saturating_sub(self.last_flush) >= self.config.flush_interval
+            || (self.closing.is_some() && !self.unflushed);
+        if !due || self.committed.is_flushing() {
+            return;
+        }
+        let Some(rows) = self.committed.begin_flush() else { return };
+        self.last_flush = now;
+        let (store, id, checkpoint) = (self.store.clone(), self.config.id, self.number);
+        let ended = self.flushes.0.clone();
+        tokio::spawn(async move {
+            let sorted = rows.sorted();
+            drop(rows);
+            let result = store.flush(id, sorted, checkpoint).await;
+            // A shard that has stopped needs no word of it.
+            let _ = ended.send(Flushed { checkpoint, result }).await;
+        });
+    }
+
+    pub(crate) async fn flushed(&mut self, Flushed { checkpoint, result }: Flushed) {
+        let now = self.clock.elapsed();
+        self.committed.end_flush(result.is_ok());
+        match result {
+            Ok(()) => {
+                self.checkpoints.push_back((checkpoint, now));
+                let mut trim = None;
+                while let Some(&(number, at)) = self.checkpoints.front()
+                    && now.saturating_sub(at) >= self.config.journal_retention
+                {
+                    trim = Some(number);
+                    self.checkpoints.pop_front();
+                }
+                // The last record stays: time and sequence go on from it.
+                if let Some(through) = trim.map(|number| number.min(self.number.saturating_sub(1)))
+                    && through > 0
+                    && let Err(error) = self.store.trim(self.config.id, through).await
+                {
+                    tracing::warn!(shard = %self.config.id, %error, "old records were not trimmed");
+                }
+            }
+            Err(error) => {
+                self.shard_station.failed(error.kind());
+                tracing::warn!(shard = %self.config.id, %error, "changed rows were not flushed; trying again");
+                self.last_flush = now;
+                // The journal has them: a shard that is closing leaves them to recovery.
+                self.unflushed = self.closing.is_some();
+            }
+        }
+    }
+}
