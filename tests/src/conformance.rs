@@ -63,7 +63,7 @@ macro_rules! store_conformance {
 }
 
 fn key(place: &dyn Place, slot: u16, rest: &str) -> Bytes {
-    Key { cluster: place.cluster(), slot, kind: Kind::Item, tenant: "", rest: rest.as_bytes() }.encode()
+    Key { cluster: place.cluster(), slot, kind: Kind::Item, tenant: "", rest: rest.as_bytes() }.encode().to_bytes()
 }
 
 fn record(number: u64, bytes: usize) -> Bytes {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ordermill_order::hold::Message;
+use ordermill_store::keys::RowKey;
 use rustc_hash::FxHashMap;
 
 use crate::Mail;
@@ -23,7 +23,7 @@ pub struct Entry {
 /// All of a shard's messages without an answer, by the key of their outbox row.
 #[derive(Debug, Default)]
 pub struct Outstanding {
-    entries: FxHashMap<Bytes, (Entry, Duration)>,
+    entries: FxHashMap<RowKey, (Entry, Duration)>,
 }
 
 impl Outstanding {
@@ -43,7 +43,7 @@ impl Outstanding {
     }
 
     /// Takes note of a message in an outbox row, sent at `now`, and says what to send.
-    pub fn sent(&mut self, key: Bytes, entry: Entry, now: Duration) -> Mail {
+    pub fn sent(&mut self, key: RowKey, entry: Entry, now: Duration) -> Mail {
         let mail = Mail::new(entry.tenant.clone(), entry.from, entry.message.clone());
         self.entries.insert(key, (entry, now));
         mail

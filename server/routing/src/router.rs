@@ -13,6 +13,7 @@ use ordermill_order::{
 use ordermill_shard::{Handle, Keys, Reply, Row, Service, decode_row};
 use ordermill_station::measure::Station;
 use ordermill_station::{clock, limits};
+use ordermill_store::keys::RowKey;
 use ordermill_store::{ShardId, Store, keys};
 use quick_cache::sync::Cache;
 use tokio::sync::{oneshot, watch};
@@ -67,7 +68,7 @@ pub(crate) struct Inner {
     status: Arc<AtomicU8>,
     ready: watch::Receiver<Option<Result<(), Error>>>,
     /// Items that are known to exist; items are never deleted.
-    known: Cache<Bytes, ()>,
+    known: Cache<RowKey, ()>,
     station: Station,
 }
 
@@ -128,7 +129,7 @@ impl Peers for ShardMap {
 }
 
 /// Decodes a stored row.
-pub(crate) fn decoded(key: &Bytes, value: &Bytes) -> Result<Row, Error> {
+pub(crate) fn decoded(key: &[u8], value: &Bytes) -> Result<Row, Error> {
     let unreadable = |why: String| Error::Unavailable(format!("a stored row cannot be read: {why}"));
     let parts = keys::decode(key).ok_or_else(|| unreadable("its key is not one".into()))?;
     decode_row(&parts, value).map_err(|error| unreadable(error.to_string()))

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use ordermill_order::{Action, Command, Context, Halt, OrderId, Outcome, Partition, Refusal, apply};
 use ordermill_station::limits;
+use ordermill_store::keys::RowKey;
 use ordermill_store::{Error as StoreError, keys};
 
 use crate::batch::Batch;
@@ -123,7 +124,7 @@ impl Service {
     }
 
     /// Once the order of a step is known, everything that the step may read is.
-    fn hint_order(&self, batch: &Batch, command: &Command, wanted: &mut Vec<Bytes>) {
+    fn hint_order(&self, batch: &Batch, command: &Command, wanted: &mut Vec<RowKey>) {
         let id = match &command.action {
             Action::Step { id, .. } => *id,
             Action::Report(report) => report.order,
@@ -144,7 +145,7 @@ impl Service {
     }
 
     /// Puts rows into the batch: from memory, and what is not there from the store in one call.
-    async fn fetch(&mut self, batch: &mut Batch, wanted: &mut Vec<Bytes>) -> Result<(), StoreError> {
+    async fn fetch(&mut self, batch: &mut Batch, wanted: &mut Vec<RowKey>) -> Result<(), StoreError> {
         let mut elsewhere = Vec::new();
         for key in wanted.drain(..) {
             if batch.get(&key).is_some() {
@@ -164,7 +165,7 @@ impl Service {
         }
         elsewhere.sort_unstable();
         elsewhere.dedup();
-        let values = self.get_stored(&elsewhere).await?;
+        let values = self.get_stored(&elsewhere.iter().map(RowKey::to_bytes).collect::<Vec<_>>()).await?;
         for (key, value) in elsewhere.into_iter().zip(values) {
             let row = value.as_ref().map(|value| decoded(&key, value));
             if let Some(value) = value {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ordermill_delivery::Entry;
-use ordermill_journal::{Change, Event, FORMAT, Record};
+use ordermill_journal::{Event, FORMAT, Record};
 use ordermill_order::rows::Event as OrderEvent;
 use ordermill_order::{Order, OrderId, Reservation};
+use ordermill_store::keys::RowKey;
 use prost::Message as _;
 use rustc_hash::FxHashMap;
 
-use crate::convert::{Row, encode_row, estimate, status_code};
+use crate::convert::{Row, estimate, status_code};
+use crate::encode::Encoder;
+use crate::state::Changed;
 
 /// A row in a batch.
 #[derive(Clone, Debug)]
@@ -23,18 +26,18 @@ struct Loaded {
 /// What undoes one change of the command under way.
 #[derive(Debug)]
 struct Undo {
-    key: Bytes,
+    key: RowKey,
     before: Option<Loaded>,
 }
 
 /// The rows of a batch. Commands are applied one after another; one that is refused leaves nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    rows: FxHashMap<Bytes, Loaded>,
-    changed: Vec<Bytes>,
-    events: Vec<(Bytes, Event)>,
+    rows: FxHashMap<RowKey, Loaded>,
+    changed: Vec<RowKey>,
+    events: Vec<(RowKey, Event)>,
     /// Outbox rows written, with what is in them.
-    sent: Vec<(Bytes, Entry)>,
+    sent: Vec<(RowKey, Entry)>,
     undo: Vec<Undo>,
     mark: Mark,
     bytes: usize,
@@ -77,12 +80,12 @@ impl Batch {
     }
 
     /// Puts a committed row into the batch.
-    pub(crate) fn load(&mut self, key: Bytes, row: Option<Row>) {
+    pub(crate) fn load(&mut self, key: RowKey, row: Option<Row>) {
         self.rows.entry(key).or_insert(Loaded { row, changed: None });
     }
 
     /// Changes or deletes a row.
-    pub(crate) fn put(&mut self, key: Bytes, row: Option<Row>) {
+    pub(crate) fn put(&mut self, key: RowKey, row: Option<Row>) {
         let before = self.rows.get(&key).cloned();
         let changed = before.as_ref().and_then(|loaded| loaded.changed);
         if changed.is_none() {
@@ -95,12 +98,12 @@ impl Batch {
     }
 
     /// Takes note of an outbox row.
-    pub(crate) fn send(&mut self, key: Bytes, entry: Entry) {
+    pub(crate) fn send(&mut self, key: RowKey, entry: Entry) {
         self.sent.push((key, entry));
     }
 
     /// Takes note of an event about the row `key`.
-    pub(crate) fn emit(&mut self, key: Bytes, event: &OrderEvent) {
+    pub(crate) fn emit(&mut self, key: RowKey, event: &OrderEvent) {
         let event = match event {
             OrderEvent::Order { version, status, entered, .. } => {
                 Event { change: 0, version: *version, status: status_code(*status), entered: *entered }
@@ -120,18 +123,17 @@ impl Batch {
         self.changed.is_empty()
     }
 
-    /// Closes the batch.
+    /// Closes the batch: encodes its record, and keeps the rows as parts of the record's bytes.
     pub(crate) fn close(self, time_ms: u64, sequence: u64, incarnation: u64) -> Closed {
-        let mut arena = BytesMut::with_capacity(self.bytes + self.bytes / 4);
-        let mut changes = Vec::with_capacity(self.changed.len());
-        let mut decided = Vec::new();
-        let mut removed = Vec::new();
+        let head = Record { format: FORMAT, time_ms, sequence, incarnation, ..Record::default() };
+        let mut out = Vec::with_capacity(self.bytes + self.bytes / 4);
+        head.encode(&mut out).expect("a growing buffer has room");
+        let mut values = Vec::with_capacity(self.changed.len());
+        let (mut decided, mut removed) = (Vec::new(), Vec::new());
+        let mut encoder = Encoder::default();
         for key in &self.changed {
             let row = self.rows.get(key).and_then(|loaded| loaded.row.as_ref());
-            let value = row.map(|row| {
-                encode_row(row, &mut arena);
-                arena.split().freeze()
-            });
+            values.push(encoder.put_change(key, row, &mut out));
             match row {
                 Some(Row::Order(order)) if order.reservation != Reservation::Undecided => {
                     decided.push((order.id, order.clone()));
@@ -139,17 +141,16 @@ impl Batch {
                 None => removed.push(key.clone()),
                 _ => {}
             }
-            changes.push(Change { key: key.clone(), value });
         }
-        let place = |key: &Bytes| self.rows.get(key).and_then(|loaded| loaded.changed);
-        let events = self.events.iter().map(|(key, event)| {
+        let place = |key: &RowKey| self.rows.get(key).and_then(|loaded| loaded.changed);
+        for (key, event) in &self.events {
             let change = place(key).expect("an event is about a row that has changed");
-            Event { change, ..*event }
-        });
-        let events = events.collect();
-        let record = Record { format: FORMAT, time_ms, sequence, incarnation, changes, events };
-        let bytes = Bytes::from(record.encode_to_vec());
-        Closed { bytes, changes: record.changes, decided, sent: self.sent, removed }
+            prost::encoding::message::encode(6, &Event { change, ..*event }, &mut out);
+        }
+        let bytes = Bytes::from(out);
+        let changes = self.changed.into_iter().zip(values);
+        let changes = changes.map(|(key, value)| (key, value.map(|range| bytes.slice(range)))).collect();
+        Closed { bytes, changes, decided, sent: self.sent, removed }
     }
 }
 
@@ -159,13 +160,13 @@ pub(crate) struct Closed {
     /// The encoded record.
     pub(crate) bytes: Bytes,
     /// The changed rows.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<Changed>,
     /// Orders that changed and are decided.
     pub(crate) decided: Vec<(OrderId, Arc<Order>)>,
     /// Outbox rows written.
-    pub(crate) sent: Vec<(Bytes, Entry)>,
+    pub(crate) sent: Vec<(RowKey, Entry)>,
     /// Rows deleted, outbox rows among them.
-    pub(crate) removed: Vec<Bytes>,
+    pub(crate) removed: Vec<RowKey>,
 }
 
 #[cfg(test)]
@@ -174,6 +175,10 @@ mod tests {
 
     use super::*;
 
+    fn key(text: &str) -> RowKey {
+        text.as_bytes().into()
+    }
+
     fn item(on_hand: u64) -> Option<Row> {
         Some(Row::Item(Item { on_hand, ..Item::default() }))
     }
@@ -181,20 +186,20 @@ mod tests {
     #[test]
     fn a_refused_command_leaves_nothing() {
         let mut batch = Batch::default();
-        batch.load("a".into(), item(1));
+        batch.load(key("a"), item(1));
         batch.begin();
-        batch.put("a".into(), item(2));
-        batch.put("b".into(), item(3));
+        batch.put(key("a"), item(2));
+        batch.put(key("b"), item(3));
         batch.begin();
-        batch.put("a".into(), item(4));
-        batch.put("b".into(), None);
-        batch.put("c".into(), item(5));
+        batch.put(key("a"), item(4));
+        batch.put(key("b"), None);
+        batch.put(key("c"), item(5));
         batch.roll_back();
         assert_eq!(batch.get(b"a"), Some(item(2).as_ref()));
         assert_eq!(batch.get(b"b"), Some(item(3).as_ref()));
         assert_eq!(batch.get(b"c"), None);
         let closed = batch.close(1, 0, 0);
-        assert_eq!(closed.changes.iter().map(|change| &change.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(closed.changes.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
     }
 
     #[test]
@@ -202,8 +207,8 @@ mod tests {
         let mut batch = Batch::default();
         for on_hand in 1..4 {
             batch.begin();
-            batch.put("a".into(), item(on_hand));
-            batch.emit("a".into(), &OrderEvent::Item { sku: "a".into(), version: on_hand });
+            batch.put(key("a"), item(on_hand));
+            batch.emit(key("a"), &OrderEvent::Item { sku: "a".into(), version: on_hand });
         }
         let record = Record::decode(batch.close(1, 0, 0).bytes).expect("it was just encoded");
         assert_eq!(record.changes.len(), 1);

@@ -82,7 +82,7 @@ pub fn decode_row(key: &Key<'_>, value: &Bytes) -> Result<Row, Unreadable> {
 }
 
 /// Writes a row behind what is in `out`.
-pub(crate) fn encode_row(row: &Row, out: &mut bytes::BytesMut) {
+pub(crate) fn encode_row(row: &Row, out: &mut Vec<u8>) {
     let done = match row {
         Row::Item(item) => item_to(item).encode(out),
         Row::Order(order) => order_to(order).encode(out),
@@ -165,7 +165,7 @@ fn reason_of(code: u32) -> Result<Option<Reason>, Unreadable> {
     }
 }
 
-fn reason_to(reason: Option<Reason>) -> u32 {
+pub(crate) fn reason_to(reason: Option<Reason>) -> u32 {
     match reason {
         None => 0,
         Some(Reason::InsufficientStock) => 1,
@@ -177,7 +177,7 @@ fn units_of(row: stored::UnitsRow) -> Units {
     Units { open: row.open, fulfilled: row.fulfilled, restocked: row.restocked }
 }
 
-fn units_to(units: Units) -> stored::UnitsRow {
+pub(crate) fn units_to(units: Units) -> stored::UnitsRow {
     stored::UnitsRow { open: units.open, fulfilled: units.fulfilled, restocked: units.restocked }
 }
 
@@ -304,24 +304,35 @@ fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unreadable> {
     })
 }
 
+pub(crate) fn currency_to([a, b, c]: [u8; 3]) -> u32 {
+    u32::from_be_bytes([0, a, b, c])
+}
+
+pub(crate) fn reservation_to(reservation: Reservation) -> u32 {
+    match reservation {
+        Reservation::Held => 0,
+        Reservation::Undecided => 1,
+        Reservation::Rejected => 2,
+        Reservation::Cancelled => 3,
+        Reservation::Expired => 4,
+    }
+}
+
+pub(crate) fn terms_to(terms: Terms) -> u32 {
+    match terms {
+        Terms::OnAccount => 0,
+        Terms::Prepaid => 1,
+    }
+}
+
 fn order_to(order: &Order) -> stored::OrderRow {
-    let [a, b, c] = order.currency;
     stored::OrderRow {
         customer: text_to(order.customer.as_deref()),
         reference: text_to(order.reference.as_deref()),
-        currency: u32::from_be_bytes([0, a, b, c]),
+        currency: currency_to(order.currency),
         lines: order.lines.iter().map(line_to).collect(),
-        reservation: match order.reservation {
-            Reservation::Held => 0,
-            Reservation::Undecided => 1,
-            Reservation::Rejected => 2,
-            Reservation::Cancelled => 3,
-            Reservation::Expired => 4,
-        },
-        terms: match order.terms {
-            Terms::OnAccount => 0,
-            Terms::Prepaid => 1,
-        },
+        reservation: reservation_to(order.reservation),
+        terms: terms_to(order.terms),
         payment: payment_to(&order.payment),
         fulfillments: order
             .fulfillments
@@ -400,17 +411,22 @@ fn idempotency_of(row: stored::IdempotencyRow) -> Result<Idempotency, Unreadable
     Ok(Idempotency { fingerprint: u128::from_be_bytes(fingerprint), result, expires_ms: row.expires_ms })
 }
 
-fn idempotency_to(known: &Idempotency) -> stored::IdempotencyRow {
-    let (order, cancel) = match known.result {
+/// The order that a remembered request was about, and the code of its outcome.
+pub(crate) fn remembered_to(result: Remembered) -> (Option<OrderId>, u32) {
+    match result {
         Remembered::Item => (None, 0),
-        Remembered::Order(id) => (Some(id_to(id)), 0),
-        Remembered::Cancel(id, CancelOutcome::Done) => (Some(id_to(id)), 1),
-        Remembered::Cancel(id, CancelOutcome::TooLate) => (Some(id_to(id)), 2),
-        Remembered::Cancel(id, CancelOutcome::Already) => (Some(id_to(id)), 3),
-    };
+        Remembered::Order(id) => (Some(id), 0),
+        Remembered::Cancel(id, CancelOutcome::Done) => (Some(id), 1),
+        Remembered::Cancel(id, CancelOutcome::TooLate) => (Some(id), 2),
+        Remembered::Cancel(id, CancelOutcome::Already) => (Some(id), 3),
+    }
+}
+
+fn idempotency_to(known: &Idempotency) -> stored::IdempotencyRow {
+    let (order, cancel) = remembered_to(known.result);
     stored::IdempotencyRow {
         fingerprint: known.fingerprint.to_be_bytes().to_vec(),
-        order,
+        order: order.map(id_to),
         cancel,
         expires_ms: known.expires_ms,
     }

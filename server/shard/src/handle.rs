@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ordermill_delivery::Mail;
 use ordermill_order::{Command, Order, Outcome, Refusal, SlotRange};
 use ordermill_station::clock;
+use ordermill_store::keys::RowKey;
 use ordermill_store::{Page, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -96,7 +97,7 @@ pub(crate) enum Work {
     One(Box<Command>, Sink),
     Many(Vec<Command>, oneshot::Sender<Vec<Reply>>),
     /// Delete rows that are still as they were read.
-    Forget(Vec<(Bytes, Bytes)>),
+    Forget(Vec<(RowKey, Bytes)>),
 }
 
 /// Work with the time at which it was handed in.
@@ -109,7 +110,7 @@ pub(crate) struct Queued {
 /// A read of what is in memory.
 #[derive(Debug)]
 pub(crate) enum Read {
-    Get(Bytes, oneshot::Sender<Option<Option<Bytes>>>),
+    Get(RowKey, oneshot::Sender<Option<Option<Bytes>>>),
     Changed {
         from: Bound<Bytes>,
         to: Bound<Bytes>,
@@ -257,13 +258,13 @@ impl Handle {
     }
 
     /// Reads a committed row, linearizably: of the state at the call, or a later one.
-    pub async fn get(&self, key: Bytes) -> Result<Option<Bytes>, Error> {
+    pub async fn get(&self, key: RowKey) -> Result<Option<Bytes>, Error> {
         let (reply, pending) = oneshot::channel();
         self.reads.send(Read::Get(key.clone(), reply)).await.map_err(|_| stopped())?;
         match pending.await.map_err(|_| stopped())? {
             Some(row) => Ok(row),
             None => {
-                let mut rows = self.store.get(&[key]).await.map_err(|error| from_store(&error))?;
+                let mut rows = self.store.get(&[key.to_bytes()]).await.map_err(|error| from_store(&error))?;
                 Ok(rows.pop().flatten())
             }
         }

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ordermill_order::rows::{Timer, TimerKind};
 use ordermill_order::{OrderId, Partition, SlotRange};
 use ordermill_station::limits;
-use ordermill_store::keys::{self, Key, Kind};
+use ordermill_store::keys::{self, Key, Kind, RowKey};
 
 /// Makes the keys of one cluster.
 #[derive(Clone, Copy, Debug)]
@@ -17,17 +17,17 @@ const EXPIRE: u8 = 1;
 const FILL: u8 = 2;
 
 impl Keys {
-    fn key(self, slot: u16, kind: Kind, tenant: &str, rest: &[u8]) -> Bytes {
+    fn key(self, slot: u16, kind: Kind, tenant: &str, rest: &[u8]) -> RowKey {
         Key { cluster: self.cluster, slot, kind, tenant, rest }.encode()
     }
 
     /// An item's row.
-    pub fn item(self, tenant: &str, sku: &str) -> Bytes {
+    pub fn item(self, tenant: &str, sku: &str) -> RowKey {
         self.key(Partition::of_item(tenant, sku).slot, Kind::Item, tenant, sku.as_bytes())
     }
 
     /// An order's row.
-    pub fn order(self, tenant: &str, id: OrderId) -> Bytes {
+    pub fn order(self, tenant: &str, id: OrderId) -> RowKey {
         let mut rest = [0; 14];
         rest[..2].copy_from_slice(&id.hash().to_be_bytes());
         rest[2..8].copy_from_slice(&id.time_ms().to_be_bytes()[2..]);
@@ -37,11 +37,11 @@ impl Keys {
 
     /// What all orders of a customer's partition begin with.
     pub fn orders_of(self, tenant: &str, partition: Partition) -> Bytes {
-        self.key(partition.slot, Kind::Order, tenant, &partition.hash.to_be_bytes())
+        self.key(partition.slot, Kind::Order, tenant, &partition.hash.to_be_bytes()).to_bytes()
     }
 
     /// The row of the item's side of a line.
-    pub fn hold(self, tenant: &str, sku: &str, order: OrderId, line: u16) -> Bytes {
+    pub fn hold(self, tenant: &str, sku: &str, order: OrderId, line: u16) -> RowKey {
         let mut rest = [0; 18];
         rest[..16].copy_from_slice(&order.0.to_be_bytes());
         rest[16..].copy_from_slice(&line.to_be_bytes());
@@ -49,7 +49,7 @@ impl Keys {
     }
 
     /// A place in an item's queue.
-    pub fn backorder(self, tenant: &str, sku: &str, number: u64) -> Bytes {
+    pub fn backorder(self, tenant: &str, sku: &str, number: u64) -> RowKey {
         let mut rest = BytesMut::with_capacity(sku.len() + 9);
         keys::put_text(&mut rest, sku);
         rest.put_u64(number);
@@ -57,17 +57,17 @@ impl Keys {
     }
 
     /// An idempotency key's row.
-    pub fn idempotency(self, tenant: &str, slot: u16, key: u128) -> Bytes {
+    pub fn idempotency(self, tenant: &str, slot: u16, key: u128) -> RowKey {
         self.key(slot, Kind::Idempotency, tenant, &key.to_be_bytes())
     }
 
     /// A reference's row.
-    pub fn reference(self, tenant: &str, slot: u16, reference: u128) -> Bytes {
+    pub fn reference(self, tenant: &str, slot: u16, reference: u128) -> RowKey {
         self.key(slot, Kind::Reference, tenant, &reference.to_be_bytes())
     }
 
     /// A timer's row.
-    pub fn timer(self, tenant: &str, timer: &Timer) -> Bytes {
+    pub fn timer(self, tenant: &str, timer: &Timer) -> RowKey {
         let mut rest = BytesMut::with_capacity(32);
         rest.put_u64(timer.due_ms);
         rest.put_u16(timer.slot);
@@ -85,7 +85,7 @@ impl Keys {
     }
 
     /// The outbox row of a claim, or of a report, about a line.
-    pub fn outbox(self, tenant: &str, slot: u16, order: OrderId, line: u16, claim: bool) -> Bytes {
+    pub fn outbox(self, tenant: &str, slot: u16, order: OrderId, line: u16, claim: bool) -> RowKey {
         let mut rest = [0; 21];
         rest[..2].copy_from_slice(&slot.to_be_bytes());
         rest[2..18].copy_from_slice(&order.0.to_be_bytes());
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn keys_name_what_they_were_made_of() {
         let id = OrderId::new(1_700_000_000_123, Partition { slot: 0xABCD, hash: 0x1234 }, 77);
-        let decoded = |bytes: &Bytes| keys::decode(bytes).map(|key| (key.kind, order_of(&key)));
+        let decoded = |bytes: &RowKey| keys::decode(bytes).map(|key| (key.kind, order_of(&key)));
         assert_eq!(decoded(&KEYS.order("t", id)), Some((Kind::Order, Some(id))));
         assert!(KEYS.order("t", id).starts_with(&KEYS.orders_of("t", Partition { slot: 0xABCD, hash: 0x1234 })));
         for what in [TimerKind::Expire(id), TimerKind::Fill("tea".into())] {

@@ -8,6 +8,7 @@ mod apply;
 mod batch;
 mod commit;
 mod convert;
+mod encode;
 mod flush;
 mod handle;
 mod keys;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ordermill_delivery::{Entry, Mail};
 use ordermill_journal::{FORMAT, Record, decode};
 use ordermill_station::limits;
+use ordermill_store::keys::RowKey;
 use ordermill_store::{Error, keys};
 
 use crate::convert::Row;
@@ -51,7 +52,8 @@ impl Service {
         self.last_ms = self.last_ms.max(record.time_ms);
         self.sequence = self.sequence.max(record.sequence);
         if number > self.number {
-            self.committed.commit(record.changes);
+            let changes = record.changes.into_iter().map(|change| (RowKey::from(&change.key[..]), change.value));
+            self.committed.commit(changes);
             self.number = number;
         }
         Ok(())
@@ -76,7 +78,7 @@ impl Service {
                     let Some((slot, _, _)) = crate::keys::outbox_of(&parts) else { continue };
                     if range.contains(slot) {
                         let entry = Entry { tenant: parts.tenant.into(), from: slot, message };
-                        mail.push(self.outstanding.sent(key.clone(), entry, Duration::ZERO));
+                        mail.push(self.outstanding.sent(RowKey::from(&key[..]), entry, Duration::ZERO));
                     }
                 }
                 match page.next {

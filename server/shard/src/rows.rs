@@ -7,7 +7,7 @@ use ordermill_delivery::{Entry, Outstanding};
 use ordermill_order::hold::{Backorder, Hold, Message};
 use ordermill_order::rows::{Event, Fetch, Idempotency, Missing, Referenced, Rows, Timer};
 use ordermill_order::{Action, Command, Item, Order, OrderId, Partition, SlotRange};
-use ordermill_store::keys;
+use ordermill_store::keys::{self, RowKey};
 
 use crate::Keys;
 use crate::batch::Batch;
@@ -22,17 +22,17 @@ pub(crate) struct View<'a> {
     pub(crate) committed: &'a mut Committed,
     pub(crate) outstanding: &'a Outstanding,
     /// Keys that are not in memory.
-    pub(crate) wanted: &'a mut Vec<Bytes>,
+    pub(crate) wanted: &'a mut Vec<RowKey>,
 }
 
 /// Decodes a stored row; a row that cannot be read stops the shard, whatever it was to be used for.
-pub(crate) fn decoded(key: &Bytes, value: &Bytes) -> Row {
+pub(crate) fn decoded(key: &[u8], value: &Bytes) -> Row {
     let parts = keys::decode(key).unwrap_or_else(|| panic!("the key {key:?} cannot be read"));
     decode_row(&parts, value).unwrap_or_else(|error| panic!("the row {key:?} cannot be read: {error}"))
 }
 
 impl View<'_> {
-    fn row(&mut self, key: Bytes) -> Fetch<&Row> {
+    fn row(&mut self, key: RowKey) -> Fetch<&Row> {
         if self.batch.get(&key).is_none() {
             let row = match self.committed.get(&key) {
                 Found::Row(value) => Some(decoded(&key, &value)),
@@ -149,7 +149,7 @@ impl Rows for View<'_> {
 }
 
 /// The keys that a command is sure to read, so that a batch can fetch them together.
-pub(crate) fn hints(keys: Keys, range: SlotRange, command: &Command, wanted: &mut Vec<Bytes>) {
+pub(crate) fn hints(keys: Keys, range: SlotRange, command: &Command, wanted: &mut Vec<RowKey>) {
     let tenant = &command.tenant;
     let slot = match &command.action {
         Action::Create(new) => {
@@ -190,7 +190,7 @@ pub(crate) fn hints(keys: Keys, range: SlotRange, command: &Command, wanted: &mu
 }
 
 /// The keys that a step on `order` may read besides the order.
-pub(crate) fn hints_of_order(keys: Keys, range: SlotRange, tenant: &str, order: &Order, wanted: &mut Vec<Bytes>) {
+pub(crate) fn hints_of_order(keys: Keys, range: SlotRange, tenant: &str, order: &Order, wanted: &mut Vec<RowKey>) {
     for (index, line) in order.lines.iter().enumerate() {
         if range.contains(Partition::of_item(tenant, &line.sku).slot) {
             wanted.push(keys.item(tenant, &line.sku));

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ordermill_journal::Change;
+use ordermill_order::SlotRange;
+use ordermill_store::keys::{self, RowKey};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use rustc_hash::FxHashMap;
@@ -15,22 +16,32 @@ use rustc_hash::FxHashMap;
 /// Changed rows in key order; `None` is a deleted row.
 pub(crate) type Changes = BTreeMap<Bytes, Option<Bytes>>;
 
+/// A changed row; `None` is a deleted one.
+pub(crate) type Changed = (RowKey, Option<Bytes>);
+
 /// Changed rows: found by key in one step, and in order where order is asked for. The keys of one
-/// slot and kind stand together, unsorted until somebody looks.
-#[derive(Debug, Default)]
+/// slot stand together, unsorted until somebody looks.
+#[derive(Debug)]
 pub(crate) struct Generation {
-    rows: FxHashMap<Bytes, Option<Bytes>>,
-    groups: BTreeMap<u32, Vec<Bytes>>,
+    rows: FxHashMap<RowKey, Option<Bytes>>,
+    first_slot: u16,
+    slots: Vec<Vec<RowKey>>,
 }
 
-/// The slot and kind of a key, in the order of keys of one cluster; keys that are not ours come
-/// last.
-fn group(key: &[u8]) -> u32 {
-    let [_, _, _, _, a, b, kind, ..] = *key else { return u32::MAX };
-    u32::from_be_bytes([0, a, b, kind])
+/// The slot of a key or of a bound, which may be shorter than a key.
+fn slot_of(key: &[u8]) -> u16 {
+    let byte = |at| key.get(at).copied().unwrap_or(0);
+    u16::from_be_bytes([byte(4), byte(5)])
 }
 
 impl Generation {
+    /// No rows of `range` yet. A band may begin before its shard does.
+    fn new(range: SlotRange) -> Self {
+        let first_slot = keys::band(range.first);
+        let slots = usize::from(range.last - first_slot) + 1;
+        Self { rows: FxHashMap::default(), first_slot, slots: vec![Vec::new(); slots] }
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
@@ -41,49 +52,62 @@ impl Generation {
     }
 
     /// Says whether the row is new here.
-    fn insert(&mut self, key: Bytes, value: Option<Bytes>) -> bool {
+    fn insert(&mut self, key: RowKey, value: Option<Bytes>) -> bool {
         match self.rows.entry(key) {
             Entry::Occupied(mut entry) => {
                 entry.insert(value);
                 false
             }
             Entry::Vacant(entry) => {
-                self.groups.entry(group(entry.key())).or_default().push(entry.key().clone());
+                let slot = usize::from(slot_of(entry.key()) - self.first_slot);
+                self.slots[slot].push(entry.key().clone());
                 entry.insert(value);
                 true
             }
         }
     }
 
-    fn with_value<'a>(&'a self, key: &'a Bytes) -> (Bytes, Option<Bytes>) {
-        (key.clone(), self.rows.get(key).cloned().flatten())
+    fn with_value(&self, key: &RowKey) -> (Bytes, Option<Bytes>) {
+        (key.to_bytes(), self.rows.get(key).cloned().flatten())
     }
 
     /// All rows in key order.
     pub(crate) fn sorted(&self) -> Vec<(Bytes, Option<Bytes>)> {
         let mut all = Vec::with_capacity(self.rows.len());
-        for keys in self.groups.values() {
-            let begin = all.len();
+        let mut keys = Vec::new();
+        for slot in &self.slots {
+            keys.clear();
+            keys.extend(slot);
+            keys.sort_unstable();
             all.extend(keys.iter().map(|key| self.with_value(key)));
-            all[begin..].sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
         all
     }
 
     /// The first `limit` rows from `from` to `to`, in key order.
     fn range(&self, from: &Bound<Bytes>, to: &Bound<Bytes>, limit: usize) -> Changes {
+        let mut rows = Changes::new();
         let bound = |bound: &Bound<Bytes>, open| match bound {
-            Bound::Included(key) | Bound::Excluded(key) => group_of_bound(key),
+            Bound::Included(key) | Bound::Excluded(key) => slot_of(key),
             Bound::Unbounded => open,
         };
-        let (first, last) = (bound(from, 0), bound(to, u32::MAX));
-        let mut rows = Changes::new();
-        if first > last {
-            return rows;
-        }
-        for keys in self.groups.range(first..=last).map(|(_, keys)| keys) {
-            let inside = keys.iter().filter(|key| RangeBounds::<Bytes>::contains(&(from.as_ref(), to.as_ref()), *key));
-            rows.extend(inside.map(|key| self.with_value(key)));
+        let first = usize::from(bound(from, 0).saturating_sub(self.first_slot));
+        let last = usize::from(bound(to, u16::MAX).saturating_sub(self.first_slot)).min(self.slots.len() - 1);
+        let inside = |key: &[u8]| {
+            let after_from = match from {
+                Bound::Included(from) => key >= &from[..],
+                Bound::Excluded(from) => key > &from[..],
+                Bound::Unbounded => true,
+            };
+            after_from
+                && match to {
+                    Bound::Included(to) => key <= &to[..],
+                    Bound::Excluded(to) => key < &to[..],
+                    Bound::Unbounded => true,
+                }
+        };
+        for slot in self.slots.get(first..=last).unwrap_or_default() {
+            rows.extend(slot.iter().filter(|key| inside(key)).map(|key| self.with_value(key)));
             if rows.len() >= limit {
                 break;
             }
@@ -95,22 +119,14 @@ impl Generation {
     }
 }
 
-/// The group in which a key of this bound would stand; a bound may be shorter than a key.
-fn group_of_bound(key: &[u8]) -> u32 {
-    let mut head = [0; 7];
-    let len = key.len().min(head.len());
-    head[..len].copy_from_slice(&key[..len]);
-    group(&head)
-}
-
 /// What a cached row takes besides its key and value.
 const ENTRY_BYTES: usize = 96;
 
 #[derive(Clone, Debug)]
 struct BySize;
 
-impl Weighter<Bytes, Bytes> for BySize {
-    fn weight(&self, key: &Bytes, value: &Bytes) -> u64 {
+impl Weighter<RowKey, Bytes> for BySize {
+    fn weight(&self, key: &RowKey, value: &Bytes) -> u64 {
         (key.len() + value.len() + ENTRY_BYTES) as u64
     }
 }
@@ -127,19 +143,21 @@ pub(crate) enum Found {
 
 /// The committed rows that are in memory.
 pub(crate) struct Committed {
+    range: SlotRange,
     dirty: Generation,
     dirty_bytes: usize,
     /// Being flushed, or flushed last: kept as a cache until the next flush.
     flushed: Arc<Generation>,
     flushing: bool,
-    cache: Cache<Bytes, Bytes, BySize>,
+    cache: Cache<RowKey, Bytes, BySize>,
 }
 
 impl Committed {
-    /// No rows yet; clean ones take at most `cache_bytes`.
-    pub(crate) fn new(cache_bytes: u64) -> Self {
+    /// No rows of `range` yet; clean ones take at most `cache_bytes`.
+    pub(crate) fn new(range: SlotRange, cache_bytes: u64) -> Self {
         let cache = Cache::with_weighter((cache_bytes / 256) as usize, cache_bytes, BySize);
-        Self { dirty: Generation::default(), dirty_bytes: 0, flushed: Arc::default(), flushing: false, cache }
+        let (dirty, flushed) = (Generation::new(range), Arc::new(Generation::new(range)));
+        Self { range, dirty, dirty_bytes: 0, flushed, flushing: false, cache }
     }
 
     /// Bytes of rows that wait for a flush.
@@ -163,13 +181,13 @@ impl Committed {
     }
 
     /// Keeps a row that was read from the store.
-    pub(crate) fn keep(&mut self, key: Bytes, value: Bytes) {
+    pub(crate) fn keep(&mut self, key: RowKey, value: Bytes) {
         self.cache.insert(key, value);
     }
 
     /// Takes over the changes of a committed record.
-    pub(crate) fn commit(&mut self, changes: impl IntoIterator<Item = Change>) {
-        for Change { key, value } in changes {
+    pub(crate) fn commit(&mut self, changes: impl IntoIterator<Item = Changed>) {
+        for (key, value) in changes {
             let bytes = key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
             if self.dirty.insert(key.clone(), value) {
                 self.dirty_bytes += bytes;
@@ -185,13 +203,14 @@ impl Committed {
         }
         self.flushing = true;
         self.dirty_bytes = 0;
-        let last = std::mem::replace(&mut self.flushed, Arc::new(std::mem::take(&mut self.dirty)));
+        let full = std::mem::replace(&mut self.dirty, Generation::new(self.range));
+        let last = std::mem::replace(&mut self.flushed, Arc::new(full));
         // What was flushed before and is likely to be wanted again moves into the cache.
         for (key, value) in last.rows.iter().filter(|(key, _)| is_hot(key)) {
             if let Some(value) = value
                 && self.flushed.get(key).is_none()
             {
-                self.cache.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                self.cache.insert(key.clone(), Bytes::copy_from_slice(value));
             }
         }
         Some(self.flushed.clone())
@@ -201,7 +220,7 @@ impl Committed {
     pub(crate) fn end_flush(&mut self, done: bool) {
         self.flushing = false;
         if !done {
-            let failed = std::mem::take(&mut self.flushed);
+            let failed = std::mem::replace(&mut self.flushed, Arc::new(Generation::new(self.range)));
             for (key, value) in &failed.rows {
                 if self.dirty.get(key).is_none() {
                     self.dirty_bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
@@ -233,8 +252,8 @@ fn is_hot(key: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn change(key: &'static str, value: Option<&'static str>) -> Change {
-        Change { key: key.into(), value: value.map(Into::into) }
+    fn change(key: &'static str, value: Option<&'static str>) -> Changed {
+        (key.as_bytes().into(), value.map(Into::into))
     }
 
     fn value(state: &mut Committed, key: &str) -> Option<Bytes> {
@@ -246,7 +265,7 @@ mod tests {
 
     #[test]
     fn newer_changes_hide_older_ones_through_a_flush() {
-        let mut state = Committed::new(1 << 20);
+        let mut state = Committed::new(SlotRange::ALL, 1 << 20);
         state.commit([change("a", Some("1")), change("b", Some("1"))]);
         let flush = state.begin_flush().expect("there are changes");
         assert_eq!(flush.len(), 2);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ordermill_delivery::Peers;
 use ordermill_order::{Action, Command, SlotRange};
 use ordermill_station::{clock, limits};
-use ordermill_store::keys::{self, Kind};
+use ordermill_store::keys::{self, Kind, RowKey};
 
 use crate::convert::Row;
 use crate::handle::{Handle, Sink, Work};
@@ -107,7 +107,7 @@ impl Attendant {
         let mut forget = Vec::new();
         for (key, value) in page.rows {
             if self.may_forget(&key, &value).await {
-                forget.push((key, value));
+                forget.push((RowKey::from(&key[..]), value));
             }
         }
         if !forget.is_empty() {

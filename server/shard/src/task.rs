@@ -11,6 +11,7 @@ use ordermill_delivery::{Outstanding, Peers};
 use ordermill_order::{Command, Order, OrderId, Outcome, Refusal, SlotRange};
 use ordermill_station::measure::Station;
 use ordermill_station::{clock, limits};
+use ordermill_store::keys::RowKey;
 use ordermill_store::{Error as StoreError, ShardId, Store};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -80,7 +81,7 @@ pub struct Service {
     pub(crate) sequence: u64,
     pub(crate) backlog: VecDeque<Waiting>,
     /// Rows that may be deleted if they are still as they were read.
-    pub(crate) forgotten: Vec<(Bytes, Bytes)>,
+    pub(crate) forgotten: Vec<(RowKey, Bytes)>,
     pub(crate) settling: FxHashMap<OrderId, Vec<oneshot::Sender<Arc<Order>>>>,
     pub(crate) flushes: (mpsc::Sender<Flushed>, mpsc::Receiver<Flushed>),
     pub(crate) last_flush: Duration,
@@ -115,7 +116,7 @@ impl Service {
         let service = Self {
             keys: Keys { cluster: config.cluster },
             gauges: handle.gauges(),
-            committed: Committed::new(config.cache_bytes),
+            committed: Committed::new(config.range, config.cache_bytes),
             last_flush: clock.elapsed(),
             store,
             clock,

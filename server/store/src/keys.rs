@@ -79,18 +79,108 @@ fn stored_slot(kind: Kind, slot: u16) -> u16 {
     }
 }
 
+/// Bytes of a key that is kept without an allocation of its own.
+const SHORT_BYTES: usize = 30;
+
+/// A key's bytes, owned. Nearly all keys are short, and are copied rather than counted.
+#[derive(Clone)]
+pub struct RowKey(Form);
+
+#[derive(Clone)]
+enum Form {
+    Short { len: u8, bytes: [u8; SHORT_BYTES] },
+    Long(Box<[u8]>),
+}
+
+impl RowKey {
+    /// The key with these bytes, given in parts.
+    fn of_parts(parts: &[&[u8]]) -> Self {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if len > SHORT_BYTES {
+            return Self(Form::Long(parts.concat().into()));
+        }
+        let mut bytes = [0; SHORT_BYTES];
+        let mut at = 0;
+        for part in parts {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        Self(Form::Short { len: len as u8, bytes })
+    }
+
+    /// The same bytes, counted.
+    pub fn to_bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(self)
+    }
+}
+
+impl std::ops::Deref for RowKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Form::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Form::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&[u8]> for RowKey {
+    fn from(bytes: &[u8]) -> Self {
+        Self::of_parts(&[bytes])
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for RowKey {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::hash::Hash for RowKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl PartialEq for RowKey {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for RowKey {}
+
+impl PartialOrd for RowKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RowKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(other)
+    }
+}
+
+impl std::fmt::Debug for RowKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.to_bytes())
+    }
+}
+
 /// Bytes before the tenant.
 pub const HEAD_BYTES: usize = 7;
 
 impl Key<'_> {
     /// The bytes of this key. Panics when the tenant is longer than 255 bytes: ingress refuses
     /// such a tenant.
-    pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(HEAD_BYTES + 1 + self.tenant.len() + self.rest.len());
-        put_head(&mut out, self.cluster, self.slot, self.kind);
-        put_text(&mut out, self.tenant);
-        out.put_slice(self.rest);
-        out.freeze()
+    pub fn encode(&self) -> RowKey {
+        assert!(self.tenant.len() <= 255, "a text in a key has at most 255 bytes");
+        let [a, b, c, d] = self.cluster.to_be_bytes();
+        let [e, f] = stored_slot(self.kind, self.slot).to_be_bytes();
+        let head = [a, b, c, d, e, f, self.kind as u8, self.tenant.len() as u8];
+        RowKey::of_parts(&[&head, self.tenant.as_bytes(), self.rest])
     }
 }
 
