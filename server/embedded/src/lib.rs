@@ -249,7 +249,7 @@ impl Store for Embedded {
         let shard = self.shard(shard)?;
         let begun = self.0.clock.elapsed();
         for _ in 0..MERGE_WAITS {
-            if !self.0.rows.is_behind() {
+            if !self.blocking(|inner| Ok(inner.rows.is_behind())).await? {
                 break;
             }
             tokio::time::sleep(MERGE_WAIT).await;
