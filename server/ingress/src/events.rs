@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use ordermill_api as api;
 use ordermill_order::Status;
 use ordermill_routing::{Error, FeedPage};
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 use crate::answer;
 use crate::app::stopped;
 use crate::call::Call;
+use crate::openapi::refusals;
 use crate::problem::Failure;
 use crate::query::Query;
 use crate::view::{EventPageView, EventView, event_type};
@@ -46,7 +48,30 @@ fn known_type(name: &str) -> bool {
             .is_some_and(|status| status == "updated" || Status::ALL.into_iter().any(|known| known.as_str() == status))
 }
 
-/// Reads events: a page, or with `Accept: text/event-stream` a stream.
+/// Read the event feed
+///
+/// In order within a shard, without a gap. A page, or with `Accept: text/event-stream` a stream of
+/// Server-Sent Events that follows the feed: `id` is the cursor, `event` the type, `data` the event. A page
+/// that is empty and whose `next` is the cursor that was sent is the end of the feed for now.
+#[utoipa::path(
+        get,
+        path = "/v1/events",
+        operation_id = "readEvents",
+        tag = "Events",
+        params(
+            ("after" = Option<String>, Query, description = "The cursor to go on after; without: from the oldest event that is kept"),
+            ("limit" = Option<u64>, Query, description = "Events of the page: 100 unless asked otherwise, at most 1,000", maximum = 1000),
+            ("type" = Option<String>, Query, description = "Only events of these types, separated by commas", example = "ordermill.order.confirmed"),
+            ("Last-Event-ID" = Option<String>, Header, description = "The cursor to go on after, as browsers send it when they connect a stream again; wins over `after`"),
+        ),
+        responses(
+            (status = 200, description = "A page of events, or a stream", content(
+                (api::EventPage = "application/json"),
+                (String = "text/event-stream"),
+            )),
+            refusals::Feeds,
+        ),
+)]
 pub(crate) async fn read(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let mut query = Query::of(request.uri());
     let after = query.token("after").map(std::borrow::Cow::into_owned);

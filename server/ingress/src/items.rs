@@ -3,16 +3,37 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use ordermill_api as api;
 use ordermill_order::{Command, Outcome};
 
 use crate::call::Call;
 use crate::headers::{idempotency_key, item_condition, none_match};
+use crate::openapi::refusals;
 use crate::problem::Failure;
 use crate::query::Query;
 use crate::view::ItemPageView;
 use crate::{answer, body, convert, path};
 
-/// Sets an item.
+/// Set an item
+///
+/// Creates it, or sets what is on hand and whether it takes backorders. What is held stays held.
+#[utoipa::path(
+        put,
+        path = "/v1/items/{sku}",
+        operation_id = "putItem",
+        tag = "Items",
+        params(
+            ("sku" = String, Path, description = "The item; percent-encoded where it has to be", example = "85123A"),
+            ("If-Match" = Option<String>, Header, description = "Refuse unless this is the version: the ETag of an answer", example = "\"3\""),
+            ("If-None-Match" = Option<String>, Header, description = "`*`: refuse if the item exists", example = "*"),
+        ),
+        request_body = api::PutItem,
+        responses(
+            (status = 200, description = "The item", body = api::Item, headers(("ETag" = String, description = "The item's version"))),
+            (status = 201, description = "The item, which is new", body = api::Item, headers(("ETag" = String, description = "The item's version"))),
+            refusals::Puts,
+        ),
+)]
 pub(crate) async fn put(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     Query::of(&head.uri).check()?;
@@ -24,7 +45,25 @@ pub(crate) async fn put(call: Call, request: Request<Body>) -> Result<Response, 
     changed(&sku, call.router().apply(command).await?)
 }
 
-/// Adjusts an item's quantity.
+/// Add units to an item, or take some
+#[utoipa::path(
+        post,
+        path = "/v1/items/{sku}/adjustments",
+        operation_id = "adjustItem",
+        tag = "Items",
+        params(
+            ("sku" = String, Path, description = "The item; percent-encoded where it has to be", example = "85123A"),
+            ("Idempotency-Key" = Option<String>, Header, description = "Makes the request happen once however often it is sent: the same key and body get the same answer again", max_length = 128),
+        ),
+        request_body = api::Adjustment,
+        responses(
+            (status = 200, description = "The item", body = api::Item, headers(
+                ("ETag" = String, description = "The item's version"),
+                ("Idempotent-Replayed" = Option<String>, description = "`true`: nothing was done now, the key was known"),
+            )),
+            refusals::Adjustments,
+        ),
+)]
 pub(crate) async fn adjust(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     Query::of(&head.uri).check()?;
@@ -47,7 +86,22 @@ fn changed(sku: &str, outcome: Outcome) -> Result<Response, Failure> {
     }
 }
 
-/// Reads an item.
+/// Read an item
+#[utoipa::path(
+        get,
+        path = "/v1/items/{sku}",
+        operation_id = "getItem",
+        tag = "Items",
+        params(
+            ("sku" = String, Path, description = "The item; percent-encoded where it has to be", example = "85123A"),
+            ("If-None-Match" = Option<String>, Header, description = "Answer 304 if this is still the version: the ETag of an answer", example = "\"3\""),
+        ),
+        responses(
+            (status = 200, description = "The item", body = api::Item, headers(("ETag" = String, description = "The item's version"))),
+            (status = 304, description = "The item has not changed"),
+            refusals::ReadsOne,
+        ),
+)]
 pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     Query::of(request.uri()).check()?;
     let sku = path::sku(request.uri())?;
@@ -59,7 +113,20 @@ pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, 
     Ok(answer::item(StatusCode::OK, &sku, &item))
 }
 
-/// Lists items.
+/// List items
+///
+/// In a stable order.
+#[utoipa::path(
+        get,
+        path = "/v1/items",
+        operation_id = "listItems",
+        tag = "Items",
+        params(
+            ("page_size" = Option<u64>, Query, description = "Rows of the page: 100 unless asked otherwise, at most 1,000", maximum = 1000),
+            ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        ),
+        responses((status = 200, description = "A page of items", body = api::ItemPage), refusals::Reads),
+)]
 pub(crate) async fn list(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let mut query = Query::of(request.uri());
     let (size, token) = (query.rows("page_size"), query.token("page_token"));

@@ -32,3 +32,6 @@ pub use config::{Config, RenderMetrics};
 pub use openapi::openapi_json;
 pub use server::serve;
 pub use tenants::Tenants;
+
+#[cfg(test)]
+mod tests;

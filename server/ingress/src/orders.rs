@@ -3,19 +3,49 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use ordermill_api::Time;
+use ordermill_api::{self as api, Time};
 use ordermill_order::{Outcome, Status};
 use ordermill_routing::OrderFilter;
 
 use crate::call::Call;
 use crate::convert::{create_key, identifier_fault, new_order};
 use crate::headers::{Prefer, idempotency_key, none_match};
+use crate::openapi::refusals;
 use crate::problem::Failure;
 use crate::query::Query;
 use crate::view::{OrderPageView, OrderView};
 use crate::{answer, body, path};
 
-/// Places an order.
+/// Place an order
+///
+/// Waits until the stock of every line is decided, and answers with the order: `confirmed`, `backordered`,
+/// or `rejected` with a reason per line. That is a decision and not an error: also a rejected order is
+/// created. What is still `pending` when the wait is over is answered with 202; ask for it at its location.
+#[utoipa::path(
+        post,
+        path = "/v1/orders",
+        operation_id = "createOrder",
+        tag = "Orders",
+        params(
+            ("dry_run" = Option<bool>, Query, description = "Answer what would happen, and change nothing"),
+            ("Idempotency-Key" = Option<String>, Header, description = "Makes the request happen once however often it is sent: the same key and body get the same answer again", max_length = 128),
+            ("Prefer" = Option<String>, Header, description = "`respond-async`: do not wait for the decision; `wait=N`: wait N seconds at most (RFC 7240)", example = "wait=5"),
+        ),
+        request_body = api::NewOrder,
+        responses(
+            (status = 201, description = "The order, decided", body = api::Order, headers(
+                ("Location" = String, description = "Where the order is"),
+                ("ETag" = String, description = "The order's version"),
+                ("Idempotent-Replayed" = Option<String>, description = "`true`: nothing was done now, the key was known"),
+            )),
+            (status = 202, description = "The order, its stock still being decided", body = api::Order, headers(
+                ("Location" = String, description = "Where the order is"),
+                ("ETag" = String, description = "The order's version"),
+            )),
+            (status = 200, description = "What would happen (`dry_run`)", body = api::Order),
+            refusals::Creates,
+        ),
+)]
 pub(crate) async fn create(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     let mut query = Query::of(&head.uri);
@@ -41,7 +71,22 @@ fn truth(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "is neither true nor false".to_owned())
 }
 
-/// Reads an order.
+/// Read an order
+#[utoipa::path(
+        get,
+        path = "/v1/orders/{id}",
+        operation_id = "getOrder",
+        tag = "Orders",
+        params(
+            ("id" = String, Path, description = "The order"),
+            ("If-None-Match" = Option<String>, Header, description = "Answer 304 if this is still the version: the ETag of an answer", example = "\"3\""),
+        ),
+        responses(
+            (status = 200, description = "The order", body = api::Order, headers(("ETag" = String, description = "The order's version"))),
+            (status = 304, description = "The order has not changed"),
+            refusals::ReadsOne,
+        ),
+)]
 pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     Query::of(request.uri()).check()?;
     let id = path::order_id(request.uri())?;
@@ -53,7 +98,24 @@ pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, 
     Ok(answer::order(&order))
 }
 
-/// Lists orders.
+/// List orders
+///
+/// With `customer`: that customer's orders, oldest first, strongly consistent. Without: all orders, in a
+/// stable order that is not one of time.
+#[utoipa::path(
+        get,
+        path = "/v1/orders",
+        operation_id = "listOrders",
+        tag = "Orders",
+        params(
+            ("customer" = Option<String>, Query, description = "Only this customer's", max_length = 128),
+            ("status" = Option<api::Status>, Query, description = "Only orders with this status"),
+            ("created_after" = Option<String>, Query, description = "Only orders created after this time (RFC 3339)", format = DateTime),
+            ("page_size" = Option<u64>, Query, description = "Rows of the page: 100 unless asked otherwise, at most 1,000", maximum = 1000),
+            ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        ),
+        responses((status = 200, description = "A page of orders", body = api::OrderPage), refusals::Reads),
+)]
 pub(crate) async fn list(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let mut query = Query::of(request.uri());
     let filter = OrderFilter {

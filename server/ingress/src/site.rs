@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use ordermill_api::Health;
+use ordermill_api::{self as api, Health};
 use ordermill_routing::Status;
 
 use crate::answer;
@@ -17,12 +17,29 @@ fn health(status: StatusCode, word: &str) -> Response {
     answer::of(status, &Health { status: word.to_owned() })
 }
 
-/// Whether the process lives.
+/// Whether the process lives
+#[utoipa::path(
+        get,
+        path = "/healthz",
+        operation_id = "healthz",
+        tag = "Server",
+        responses((status = 200, description = "It lives", body = api::Health)),
+)]
 pub(crate) async fn alive() -> Response {
     health(StatusCode::OK, "ok")
 }
 
-/// Whether requests can be served.
+/// Whether requests can be served
+#[utoipa::path(
+        get,
+        path = "/readyz",
+        operation_id = "readyz",
+        tag = "Server",
+        responses(
+            (status = 200, description = "They can", body = api::Health),
+            (status = 503, description = "They cannot: recovering, draining or stopped", body = api::Health),
+        ),
+)]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if *app.stopping.borrow() {
         return health(StatusCode::SERVICE_UNAVAILABLE, "draining");
@@ -41,7 +58,14 @@ fn typed(kind: &'static str, body: impl Into<Body>) -> Response {
     response
 }
 
-/// The measurements, as Prometheus reads them.
+/// Measurements, in the text format of Prometheus
+#[utoipa::path(
+        get,
+        path = "/metrics",
+        operation_id = "metrics",
+        tag = "Server",
+        responses((status = 200, description = "The measurements", body = String, content_type = "text/plain")),
+)]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     app.admission.publish();
     typed("text/plain; version=0.0.4; charset=utf-8", (app.config.metrics)())

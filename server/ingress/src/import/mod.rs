@@ -25,6 +25,7 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
+use ordermill_api as api;
 use ordermill_routing::Router;
 use ordermill_station::limits;
 use tokio::sync::mpsc;
@@ -37,6 +38,7 @@ use self::split::{Bounds, Splitter};
 use crate::app::stopped;
 use crate::body::{broken, check_type};
 use crate::call::Call;
+use crate::openapi::refusals;
 use crate::problem::Failure;
 use crate::query::Query;
 
@@ -46,7 +48,23 @@ const PIECES_WAITING: usize = 2;
 /// Why an answer ends before its end; the client sees that it is not whole.
 type Cut = std::io::Error;
 
-/// Imports orders and credits.
+/// Import many orders
+///
+/// One order or credit per line (NDJSON), without a limit on their number; one result per line, in the
+/// order of the lines, as it goes. Every line has a reference, so the same stream can be sent again at any
+/// later time: what was there already is a `duplicate` and changes nothing. A line that does not fit is
+/// `refused`, and the stream goes on. Read the results while you send: a client that does not is held back.
+#[utoipa::path(
+        post,
+        path = "/v1/orders/import",
+        operation_id = "importOrders",
+        tag = "Orders",
+        request_body(content = api::ImportLine, content_type = "application/x-ndjson", description = "One line each"),
+        responses(
+            (status = 200, description = "One result per line", body = api::ImportResult, content_type = "application/x-ndjson"),
+            refusals::Imports,
+        ),
+)]
 pub(crate) async fn import(call: Call, request: Request<Body>) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     Query::of(&head.uri).check()?;
