@@ -126,13 +126,17 @@ fn advice_for(kind: ProblemKind) -> Option<&'static str> {
     })
 }
 
+/// Title, detail and fields, each said once.
 fn describe(problem: &Problem) -> String {
     let mut text = problem.title.clone();
-    if !problem.detail.is_empty() && problem.detail != problem.title {
+    if !problem.detail.is_empty() && !problem.detail.eq_ignore_ascii_case(&problem.title) {
         let _ = write!(text, ": {}", problem.detail);
     }
     for field in &problem.errors {
-        let _ = write!(text, "\n  {}: {}", field.field, field.reason);
+        let line = format!("{}: {}", field.field, field.reason);
+        if line != problem.detail {
+            let _ = write!(text, "\n  {line}");
+        }
     }
     if let Some(id) = &problem.order_id {
         let _ = write!(text, "\n  order {id}");
@@ -165,6 +169,9 @@ mod tests {
             "The request does not fit: one field is wrong\n  lines[0].quantity: must be at least 1"
         );
         assert_eq!(error.again(), Again::Never);
+        let single = "sku: is unknown";
+        let problem = Problem::new(ProblemKind::InvalidRequest, single).with_field("sku", "is unknown");
+        assert_eq!(describe(&problem), "The request does not fit: sku: is unknown");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Calls about orders.
 
 use ordermill_api::{
-    CancelOutcome, Cancellation, NewFulfillment, NewPayment, NewReturn, Order, OrderPage, Status, Time,
+    CancelResult, Cancellation, NewFulfillment, NewPayment, NewReturn, Order, OrderPage, Status, Time,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Client, Error, Request, random_key, segment};
 
@@ -38,15 +38,6 @@ pub struct OrderFilter {
     pub created_after: Option<Time>,
     /// How many per page.
     pub page_size: Option<usize>,
-}
-
-/// What came of a wish to cancel.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CancelReply {
-    /// What became of it.
-    pub outcome: CancelOutcome,
-    /// The order, as it stands now.
-    pub order: Order,
 }
 
 impl Client {
@@ -87,7 +78,7 @@ impl Client {
         id: &str,
         cancellation: &Cancellation,
         if_version: Option<u64>,
-    ) -> Result<CancelReply, Error> {
+    ) -> Result<CancelResult, Error> {
         let request = step(id, "cancel", if_version)?.json(cancellation);
         self.call(request).await
     }

@@ -296,7 +296,10 @@ impl Reject<'_> {
         }
         let _ = write!(text, ": {}", self.detail);
         for field in self.errors {
-            let _ = write!(text, "; {}: {}", field.field, field.reason);
+            let said = format!("{}: {}", field.field, field.reason);
+            if said != self.detail {
+                let _ = write!(text, "; {said}");
+            }
         }
         text
     }
