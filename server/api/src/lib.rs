@@ -15,9 +15,9 @@ pub use event::{Event, EventData, EventPage, ItemChanged};
 pub use import::{Credit, CreditLine, CreditMatch, ImportLine, ImportResult, ImportStatus, NewImportOrder};
 pub use item::{Adjustment, Item, ItemPage, PutItem};
 pub use order::{
-    CancelOutcome, CancelResult, Cancellation, Cancelled, Fulfillment, FulfillmentLine, Line, Money, NewFulfillment, NewLine,
-    NewOrder, NewPayment, NewReturn, Order, OrderPage, Payment, PaymentAction, PaymentStatus, PaymentTerms, Return,
-    Status,
+    CancelOutcome, CancelResult, Cancellation, Cancelled, Fulfillment, FulfillmentLine, Line, Money, NewFulfillment,
+    NewLine, NewOrder, NewPayment, NewReturn, Order, OrderPage, Payment, PaymentAction, PaymentStatus, PaymentTerms,
+    Return, Status,
 };
 pub use problem::{InvalidField, PROBLEM_BASE, Problem, ProblemKind};
 pub use time::Time;
