@@ -27,7 +27,7 @@ pub struct Engine {
 }
 
 /// How long tests wait for anything.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// Opens the engine in `data_dir` with settings small enough for flushes to happen in a test.
@@ -40,8 +40,8 @@ impl Engine {
             cache_bytes: 1 << 20,
             flush_bytes: 256 << 10,
             flush_interval: Duration::from_millis(200),
-            journal_retention: Duration::from_secs(3_600),
-            idempotency_retention: Duration::from_secs(3_600),
+            journal_retention: Duration::from_hours(1),
+            idempotency_retention: Duration::from_hours(1),
         };
         let store: Arc<dyn Store> = Arc::new(store);
         let router = Router::open(config, store.clone(), clock::System::shared());

@@ -17,7 +17,7 @@ impl Place for Directory {
         // Small segments: the suite then crosses their borders.
         let config =
             Config { segment_bytes: 64 << 10, free_bytes_min: 0, ..Config::new(self.0.path(), CLUSTER, SHARDS) };
-        Arc::new(Embedded::open(config, clock::System::shared()).unwrap())
+        Arc::new(Embedded::open(config, clock::System::shared()).expect("the store opens"))
     }
 
     fn cluster(&self) -> u32 {

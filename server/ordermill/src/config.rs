@@ -260,7 +260,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let settings = settings(&["--config", path, "--data-dir", "d", "--shards", "4"]).unwrap();
         assert_eq!((settings.shards, settings.cache_bytes, settings.log), (4, 7 << 20, LogFormat::Json));
-        assert_eq!(settings.journal_retention, Duration::from_secs(48 * 3_600));
+        assert_eq!(settings.journal_retention, Duration::from_hours(48));
         assert_eq!(settings.idempotency_retention, limits::IDEMPOTENCY_RETENTION);
         assert_eq!(settings.api_keys["secret"], "acme");
     }

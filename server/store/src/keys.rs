@@ -177,9 +177,11 @@ impl Key<'_> {
     /// such a tenant.
     pub fn encode(&self) -> RowKey {
         assert!(self.tenant.len() <= 255, "a text in a key has at most 255 bytes");
-        let [a, b, c, d] = self.cluster.to_be_bytes();
-        let [e, f] = stored_slot(self.kind, self.slot).to_be_bytes();
-        let head = [a, b, c, d, e, f, self.kind as u8, self.tenant.len() as u8];
+        let mut head = [0; HEAD_BYTES + 1];
+        head[..4].copy_from_slice(&self.cluster.to_be_bytes());
+        head[4..6].copy_from_slice(&stored_slot(self.kind, self.slot).to_be_bytes());
+        head[6] = self.kind as u8;
+        head[HEAD_BYTES] = self.tenant.len() as u8;
         RowKey::of_parts(&[&head, self.tenant.as_bytes(), self.rest])
     }
 }
