@@ -98,10 +98,13 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Failure {
         return Failure::invalid("body", "has something after its end");
     };
     let path = error.path().to_string();
+    // A question mark stands for what is behind the last field that could be named.
+    let path = path.trim_end_matches('?').trim_end_matches('.');
     let reason = error.into_inner().to_string();
-    let mut field = if path == "." { String::new() } else { path };
-    // A field that is missing or unknown is named by the reason, not by the path.
-    if let Some(name) = named(&reason, "missing field `").or_else(|| named(&reason, "unknown field `"))
+    let mut field = path.to_owned();
+    // A field that is missing, unknown or there twice is named by the reason, not by the path.
+    let named = ["missing field `", "unknown field `", "duplicate field `"].map(|before| named(&reason, before));
+    if let Some(name) = named.into_iter().flatten().next()
         && field != name
         && !field.ends_with(&format!(".{name}"))
     {

@@ -85,7 +85,7 @@ impl Front {
     fn new(app: &Arc<App>) -> Self {
         let config = &app.config;
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(config.head_timeout).pipeline_flush(true);
+        http1.timer(TokioTimer::new()).header_read_timeout(config.head_timeout);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())

@@ -56,7 +56,8 @@ pub fn preview(
     let mut context = Context { now_ms, range: SlotRange::ALL, sequence: &mut 0, idempotency_ms: 0, fill_steps: 0 };
     let action = Action::Create(Box::new(new.clone()));
     match apply(&mut rows, &mut context, &Command { tenant: "".into(), idempotency: None, action }) {
-        Ok(Outcome::Order { order, .. }) => Ok(Arc::unwrap_or_clone(order)),
+        // An order that is not there has no id.
+        Ok(Outcome::Order { order, .. }) => Ok(Order { id: OrderId(0), ..Arc::unwrap_or_clone(order) }),
         Ok(other) => unreachable!("placing an order cannot end as {other:?}"),
         Err(Halt::Refused(refusal)) => Err(refusal),
         Err(Halt::Missing) => unreachable!("rows in memory are never missing"),

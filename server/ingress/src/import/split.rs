@@ -38,9 +38,11 @@ impl Splitter {
         Self { bounds, buffer: BytesMut::new(), line: 1, skipping: false }
     }
 
-    /// Whether more bytes should be pushed before a chunk is taken.
+    /// Whether more bytes should be pushed before a chunk is taken: a full chunk is not there yet,
+    /// or a line that is longer than a chunk has not ended.
     pub(super) fn wants_more(&self) -> bool {
-        self.buffer.len() < self.bounds.chunk_bytes
+        let length = self.buffer.len();
+        length < self.bounds.chunk_bytes || (length <= self.bounds.line_bytes && memchr(b'\n', &self.buffer).is_none())
     }
 
     /// Takes bytes of the stream.
