@@ -2,3 +2,11 @@
 
 pub mod conformance;
 pub mod engine;
+pub mod load;
+pub mod process;
+
+/// The seed of a test that draws lots: that of `ORDERMILL_SEED`, else a fresh one. Print it.
+pub fn seed() -> u64 {
+    let given = std::env::var_os("ORDERMILL_SEED").and_then(|seed| seed.to_str()?.parse().ok());
+    given.unwrap_or_else(rand::random)
+}

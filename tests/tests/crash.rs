@@ -27,7 +27,7 @@ async fn killed_under_load(shards: u32) {
     let load = Load::start(http.clone(), CUSTOMERS, random.random()).await;
     let mut recoveries = 0;
     for kill in 1..=KILLS {
-        load.more(random.random_range(1..400)).await;
+        load.more(random.random_range(1..300)).await;
         server.kill().await;
         let acknowledged = load.books();
         if random.random_range(0..4) == 0 {
