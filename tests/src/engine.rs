@@ -32,8 +32,7 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 impl Engine {
     /// Opens the engine in `data_dir` with settings small enough for flushes to happen in a test.
     pub async fn open(data_dir: &Path, shards: u32) -> Self {
-        let config = Config { free_bytes_min: 1 << 20, segment_bytes: 4 << 20, ..Config::new(data_dir, 1, shards) };
-        let store = Embedded::open(config, clock::System::shared()).expect("the store opens");
+        let store = open_store(data_dir, shards);
         let config = ordermill_routing::Config {
             cluster: 1,
             shards,
@@ -43,7 +42,6 @@ impl Engine {
             journal_retention: Duration::from_hours(1),
             idempotency_retention: Duration::from_hours(1),
         };
-        let store: Arc<dyn Store> = Arc::new(store);
         let router = Router::open(config, store.clone(), clock::System::shared());
         tokio::time::timeout(DEADLINE, router.ready()).await.expect("recovery ends").expect("recovery succeeds");
         Self { router, store, data_dir: data_dir.to_owned() }
@@ -129,6 +127,12 @@ impl Engine {
     pub async fn close(self) {
         self.router.close().await.expect("the engine closes");
     }
+}
+
+/// Opens the store in `data_dir` with segments small enough for several of them in a test.
+pub fn open_store(data_dir: &Path, shards: u32) -> Arc<dyn Store> {
+    let config = Config { free_bytes_min: 1 << 20, segment_bytes: 4 << 20, ..Config::new(data_dir, 1, shards) };
+    Arc::new(Embedded::open(config, clock::System::shared()).expect("the store opens"))
 }
 
 fn differences(orders: &[Arc<Order>], items: &BTreeMap<Box<str>, Item>) -> Vec<String> {

@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod engine;
 pub mod load;
 pub mod process;
+pub mod retail;
 
 /// The seed of a test that draws lots: that of `ORDERMILL_SEED`, else a fresh one. Print it.
 pub fn seed() -> u64 {

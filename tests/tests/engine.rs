@@ -11,7 +11,7 @@ use ordermill_order::payment::PaymentStep;
 use ordermill_order::{Action, Command, NewOrder, Order, OrderId, Outcome, Refusal, Status, Step};
 use ordermill_routing::{Error, OrderFilter, Subject};
 use ordermill_store::ShardId;
-use ordermill_tests::engine::{Engine, key, new_order};
+use ordermill_tests::engine::{Engine, key, new_order, open_store};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -261,8 +261,9 @@ async fn replaying_the_journal_gives_the_rows_from_wherever_it_is_begun_again() 
         }
         mixed_load(&engine, 8, 10).await;
         engine.audit().await;
-        let store = engine.store.clone();
+        let data_dir = engine.data_dir.clone();
         engine.close().await;
+        let store = open_store(&data_dir, shards);
         for shard in (0..shards).map(ShardId) {
             let mut records = Vec::new();
             let last = store.extent(shard).await.expect("an extent").last;

@@ -73,7 +73,7 @@ pub(crate) fn check_type(headers: &HeaderMap, accepts: impl Fn(&str) -> bool) ->
     if accepts(&kind) || (kind.starts_with("application/") && kind.ends_with("+json")) {
         return Ok(());
     }
-    let detail = format!("the content type is {text:?}: send application/json");
+    let detail = format!("the content type is {text:?}: send application/json (with curl: --json)");
     Err(Failure::new(ProblemKind::UnsupportedMediaType, detail))
 }
 

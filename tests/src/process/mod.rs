@@ -22,7 +22,7 @@ pub use orderctl::{Orderctl, audit};
 pub use server::{Server, Settings};
 
 /// How long tests wait for anything.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_mins(3);
 /// How long tests wait for one answer.
 const ANSWER: Duration = Duration::from_secs(40);
 /// How often a condition is looked at that nobody tells about.

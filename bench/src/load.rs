@@ -1,0 +1,143 @@
+//! Load over many connections: a closed loop for rates, an open loop for latencies.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use hdrhistogram::Histogram;
+use memchr::memmem;
+use tokio::task::JoinSet;
+
+use crate::client::Connection;
+use crate::shape;
+
+/// What a load has brought.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Requests that were answered.
+    pub(crate) count: u64,
+    /// Orders that were confirmed.
+    pub(crate) confirmed: u64,
+    /// Requests per second.
+    pub(crate) per_s: f64,
+    /// Latencies, microseconds.
+    pub(crate) latency_us: Histogram<u64>,
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Where to.
+    pub(crate) address: SocketAddr,
+    /// Connections at once.
+    pub(crate) connections: u64,
+    /// How long.
+    pub(crate) lasts: Duration,
+    /// Everybody wants the same item.
+    pub(crate) hot: bool,
+    /// Requests per second, sent whether or not the ones before are answered; `None`: each
+    /// connection sends when it has its answer.
+    pub(crate) rate: Option<f64>,
+    /// Number of the first order: distinct keys for every load on one server.
+    pub(crate) first: u64,
+}
+
+impl Load {
+    /// Runs it.
+    #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+    pub(crate) async fn run(self) -> Result<Outcome> {
+        let next = Arc::new(AtomicU64::new(self.first));
+        let begun = Instant::now();
+        let mut running = JoinSet::new();
+        for _ in 0..self.connections {
+            running.spawn(self.connection(next.clone(), begun));
+        }
+        let mut all = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us: histogram() };
+        while let Some(done) = running.join_next().await {
+            let part = done??;
+            all.count += part.count;
+            all.confirmed += part.confirmed;
+            all.latency_us.add(part.latency_us)?;
+        }
+        all.per_s = all.count as f64 / begun.elapsed().as_secs_f64();
+        Ok(all)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+    async fn connection(self, next: Arc<AtomicU64>, begun: Instant) -> Result<Outcome> {
+        let mut connection = Connection::open(self.address).await?;
+        let mut part = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us: histogram() };
+        let (mut body, mut headers) = (String::new(), String::new());
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            // Late or not, a request counts from when it should have been sent: coordinated
+            // omission would otherwise hide the requests that a slow answer held up.
+            let due = match self.rate {
+                None => Instant::now(),
+                Some(rate) => begun + Duration::from_secs_f64((number - self.first) as f64 / rate),
+            };
+            if due.saturating_duration_since(begun) >= self.lasts {
+                return Ok(part);
+            }
+            tokio::time::sleep_until(due.into()).await;
+            body.clear();
+            shape::order(&mut body, number, self.hot, false);
+            headers.clear();
+            {
+                use std::fmt::Write as _;
+                write!(headers, "idempotency-key: k-{number}\r\n")?;
+            }
+            let (status, answer) = connection.call("POST", "/v1/orders", &headers, &body).await?;
+            part.latency_us.record(due.elapsed().as_micros() as u64)?;
+            if !matches!(status, 200 | 201) {
+                bail!("an order was answered {status}: {}", String::from_utf8_lossy(answer));
+            }
+            part.count += 1;
+            part.confirmed += u64::from(memmem::find(answer, br#""status":"confirmed""#).is_some());
+        }
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
+}
+
+/// Sets the items of the workloads.
+pub(crate) async fn stock(address: SocketAddr, hot_on_hand: u64) -> Result<()> {
+    let mut running = JoinSet::new();
+    for part in 0..16 {
+        running.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mine =
+                (0..shape::ITEMS).filter(|number| number % 16 == part).map(|number| (shape::sku(number), 1 << 40));
+            for (sku, on_hand) in mine.chain((part == 0).then(|| (shape::HOT.to_owned(), hot_on_hand))) {
+                put_item(&mut connection, &sku, on_hand).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Sets one item.
+pub(crate) async fn put_item(connection: &mut Connection, sku: &str, on_hand: u64) -> Result<()> {
+    let body = format!(r#"{{"on_hand":{on_hand}}}"#);
+    let (status, answer) = connection.call("PUT", &format!("/v1/items/{sku}"), "", &body).await?;
+    if !matches!(status, 200 | 201) {
+        bail!("item {sku} was answered {status}: {}", String::from_utf8_lossy(answer));
+    }
+    Ok(())
+}
+
+/// How many units of an item are held.
+pub(crate) async fn held(address: SocketAddr, sku: &str) -> Result<u64> {
+    let mut connection = Connection::open(address).await?;
+    let (_, answer) = connection.call("GET", &format!("/v1/items/{sku}"), "", "").await?;
+    let item: ordermill_api::Item = serde_json::from_slice(answer).context("an item")?;
+    Ok(item.held)
+}

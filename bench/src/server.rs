@@ -1,0 +1,126 @@
+//! A server process of its own: started, asked for what it uses, killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::client::Connection;
+
+/// A running server; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// From its start until it said that it is ready.
+    pub(crate) ready_after: Duration,
+}
+
+/// What a server has used up to now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// Seconds of CPU time.
+    pub(crate) cpu_s: f64,
+    /// Records appended to the journal.
+    pub(crate) appends: f64,
+    /// Blocks of the journal, each made durable with one fsync.
+    pub(crate) fsyncs: f64,
+    /// Bytes of the journal.
+    pub(crate) journal_bytes: f64,
+}
+
+impl Usage {
+    /// What was used since `before`, per each of `count`.
+    pub(crate) fn since(self, before: Self, count: f64) -> Self {
+        let each = |now: f64, then: f64| (now - then) / count.max(1.0);
+        Self {
+            cpu_s: each(self.cpu_s, before.cpu_s),
+            appends: each(self.appends, before.appends),
+            fsyncs: each(self.fsyncs, before.fsyncs),
+            journal_bytes: each(self.journal_bytes, before.journal_bytes),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The programs that were built beside this one.
+fn sibling(name: &str) -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.parent().context("a program lies in a directory")?.join(name))
+}
+
+impl Server {
+    /// The engine on `dir`.
+    pub(crate) fn engine(dir: &Path, shards: u32) -> Result<Self> {
+        let mut command = Command::new(sibling("ordermill")?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--shards", &shards.to_string()]);
+        command.arg("--data-dir").arg(dir);
+        Self::start(command)
+    }
+
+    /// The ceiling.
+    pub(crate) fn echo() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("echo");
+        Self::start(command)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+    fn start(mut command: Command) -> Result<Self> {
+        let begun = Instant::now();
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("{command:?} cannot be started"))?;
+        let stdout = child.stdout.take().context("the server has an output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().strip_prefix("listening on http://");
+        let address = address.with_context(|| format!("the server did not start: {command:?}"))?.parse()?;
+        Ok(Self { child, address, ready_after: begun.elapsed() })
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// A line of `/proc/PID/status` in MiB, such as `VmRSS`.
+    pub(crate) fn memory_mib(&self, name: &str) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).context("there is no such line")?;
+        let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1_024.0)
+    }
+
+    /// What it has used.
+    pub(crate) async fn usage(&self) -> Result<Usage> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        // Fields 14 and 15 of proc_pid_stat(5), in hundredths of a second; two stand before the bracket.
+        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        let mut connection = Connection::open(self.address).await?;
+        let (_, metrics) = connection.call("GET", "/metrics", "", "").await?;
+        let metrics = String::from_utf8_lossy(metrics);
+        let sum = |name: &str| -> f64 {
+            let lines =
+                metrics.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        Ok(Usage {
+            cpu_s: ticks / 100.0,
+            appends: sum("ordermill_journal_appends_total"),
+            fsyncs: sum("ordermill_journal_blocks_total"),
+            journal_bytes: sum("ordermill_journal_bytes_total"),
+        })
+    }
+}
