@@ -4,7 +4,7 @@
 //! the engine are made of. Decides nothing about orders.
 
 mod config;
-mod rlimit;
+mod process;
 mod serve;
 mod telemetry;
 

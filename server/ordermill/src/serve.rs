@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Settings;
-use crate::{rlimit, telemetry};
+use crate::{process, telemetry};
 
 /// The cluster of an embedded store: it has its directory for itself.
 const CLUSTER: u32 = 1;
@@ -23,7 +23,7 @@ const CLUSTER: u32 = 1;
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::log(settings.log, &settings.log_filter)?;
     let metrics = telemetry::metrics()?;
-    rlimit::raise();
+    process::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::convert::{Row, estimate, status_code};
 use crate::encode::Encoder;
-use crate::state::Changed;
+use crate::generation::Changed;
 
 /// A row in a batch.
 #[derive(Clone, Debug)]
@@ -34,6 +34,9 @@ struct Undo {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     rows: FxHashMap<RowKey, Loaded>,
+    /// Rows as the batch before left them: newer than the committed ones until it is appended, and
+    /// the same from then on.
+    before: FxHashMap<RowKey, Loaded>,
     changed: Vec<RowKey>,
     events: Vec<(RowKey, Event)>,
     /// Outbox rows written, with what is in them.
@@ -76,7 +79,7 @@ impl Batch {
 
     /// A row that is in the batch: `None` when it has not been loaded.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Row>> {
-        self.rows.get(key).map(|loaded| loaded.row.as_ref())
+        self.rows.get(key).or_else(|| self.before.get(key)).map(|loaded| loaded.row.as_ref())
     }
 
     /// Puts a committed row into the batch.
@@ -113,6 +116,22 @@ impl Batch {
         self.events.push((key, event));
     }
 
+    /// Forgets the batch before, which was not appended.
+    pub(crate) fn give_up(&mut self) {
+        self.before.clear();
+    }
+
+    /// Forgets this batch, and keeps its memory for the next one.
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.changed.clear();
+        self.events.clear();
+        self.sent.clear();
+        self.undo.clear();
+        self.mark = Mark::default();
+        self.bytes = 0;
+    }
+
     /// About how many bytes the record will have.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -124,7 +143,8 @@ impl Batch {
     }
 
     /// Closes the batch: encodes its record, and keeps the rows as parts of the record's bytes.
-    pub(crate) fn close(self, time_ms: u64, sequence: u64, incarnation: u64) -> Closed {
+    /// The next batch begins on top of them.
+    pub(crate) fn close(&mut self, time_ms: u64, sequence: u64, incarnation: u64) -> Closed {
         let head = Record { format: FORMAT, time_ms, sequence, incarnation, ..Record::default() };
         let mut out = Vec::with_capacity(self.bytes + self.bytes / 4);
         head.encode(&mut out).expect("a growing buffer has room");
@@ -148,9 +168,12 @@ impl Batch {
             prost::encoding::message::encode(6, &Event { change, ..*event }, &mut out);
         }
         let bytes = Bytes::from(out);
-        let changes = self.changed.into_iter().zip(values);
+        let changes = self.changed.drain(..).zip(values);
         let changes = changes.map(|(key, value)| (key, value.map(|range| bytes.slice(range)))).collect();
-        Closed { bytes, changes, decided, sent: self.sent, removed }
+        let sent = std::mem::take(&mut self.sent);
+        std::mem::swap(&mut self.rows, &mut self.before);
+        self.clear();
+        Closed { bytes, changes, decided, sent, removed }
     }
 }
 

@@ -15,7 +15,7 @@ impl Service {
             self.shard_station.failed(error.kind());
             tracing::warn!(shard = %self.config.id, %error, "a record was not appended");
             let failure = from_store(&error);
-            for (sink, _) in answers {
+            for (sink, _) in answers.into_iter().chain(self.give_up_built()) {
                 reply(sink, Reply::failed(failure.clone()));
             }
             return match error {

@@ -19,14 +19,21 @@ impl Service {
         if !due || self.committed.is_flushing() {
             return;
         }
-        let Some(rows) = self.committed.begin_flush() else { return };
+        let Some((rows, last)) = self.committed.begin_flush() else { return };
+        self.ahead.clear();
         self.last_flush = now;
         let (store, id, checkpoint) = (self.store.clone(), self.config.id, self.number);
         let ended = self.flushes.0.clone();
         tokio::spawn(async move {
-            let sorted = rows.sorted();
-            drop(rows);
-            let result = store.flush(id, sorted, checkpoint).await;
+            // Sorting, and letting go of what was flushed before, take too long for a thread that answers.
+            let sorted = tokio::task::spawn_blocking(move || {
+                drop(last);
+                rows.sorted()
+            });
+            let result = match sorted.await {
+                Ok(sorted) => store.flush(id, sorted, checkpoint).await,
+                Err(error) => Err(StoreError::Unavailable(format!("changed rows were not sorted: {error}"))),
+            };
             // A shard that has stopped needs no word of it.
             let _ = ended.send(Flushed { checkpoint, result }).await;
         });

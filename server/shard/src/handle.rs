@@ -15,7 +15,7 @@ use ordermill_store::{Page, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::state::Changes;
+use crate::generation::Changes;
 
 /// Why a command came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,12 +4,15 @@
 //! collects meanwhile. Never waits for another shard, never answers from what is not committed,
 //! and knows neither HTTP nor files.
 
+mod ahead;
 mod apply;
 mod batch;
+mod build;
 mod commit;
 mod convert;
 mod encode;
 mod flush;
+mod generation;
 mod handle;
 mod keys;
 mod recover;

@@ -17,7 +17,9 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Keys;
-use crate::batch::Closed;
+use crate::ahead::Ahead;
+use crate::batch::{Batch, Closed};
+use crate::build::Built;
 use crate::flush::Flushed;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::state::{Committed, Found};
@@ -80,6 +82,15 @@ pub struct Service {
     /// The number of the next order.
     pub(crate) sequence: u64,
     pub(crate) backlog: VecDeque<Waiting>,
+    pub(crate) ahead: Ahead,
+    /// The next batch, when it was built while an append was under way.
+    pub(crate) built: Option<Built>,
+    /// Whether an append is under way.
+    pub(crate) appending: bool,
+    /// Whether the last creates came many at once: then more are taken while an append is under way.
+    pub(crate) bulk: bool,
+    /// Empty between batches; kept for its memory.
+    pub(crate) batch: Batch,
     /// Rows that may be deleted if they are still as they were read.
     pub(crate) forgotten: Vec<(RowKey, Bytes)>,
     pub(crate) settling: FxHashMap<OrderId, Vec<oneshot::Sender<Arc<Order>>>>,
@@ -129,6 +140,11 @@ impl Service {
             last_ms: 0,
             sequence: 1,
             backlog: VecDeque::new(),
+            ahead: Ahead::default(),
+            built: None,
+            appending: false,
+            bulk: false,
+            batch: Batch::default(),
             forgotten: Vec::new(),
             settling: FxHashMap::default(),
             flushes: mpsc::channel(1),
@@ -182,7 +198,7 @@ impl Service {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let idle = appending.is_none();
-            let room = idle && self.has_room();
+            let room = (idle || (self.bulk && self.built.is_none())) && self.has_room();
             tokio::select! {
                 biased;
                 result = appended(&mut appending), if !idle => {
@@ -194,10 +210,16 @@ impl Service {
                 Some(queued) = self.lanes.messages.recv(), if idle => self.enqueue(queued),
                 Some(queued) = self.lanes.steps.recv(), if idle => self.enqueue(queued),
                 Some(queued) = self.lanes.creates.recv(), if room => self.enqueue(queued),
+                () = self.ahead.proceed() => {}
                 _ = ticks.tick() => self.tick(),
             }
             if appending.is_none() {
-                appending = self.next_batch().await?;
+                self.appending = false;
+                appending = self.next_append().await?;
+                self.appending = appending.is_some();
+            }
+            if appending.is_some() {
+                self.work_ahead().await?;
             }
             self.flush_if_due();
             if self.closing.is_some() && appending.is_none() && self.is_finished() {
@@ -214,7 +236,8 @@ impl Service {
 
     /// When closing: nothing queued, everything flushed.
     fn is_finished(&mut self) -> bool {
-        let queued = !self.backlog.is_empty()
+        let queued = self.built.is_some()
+            || !self.backlog.is_empty()
             || !self.lanes.messages.is_empty()
             || !self.lanes.steps.is_empty()
             || !self.lanes.creates.is_empty();
@@ -226,8 +249,12 @@ impl Service {
         self.shard_station.waited(waited);
         self.gauges.queue_delay_us.store(waited.as_micros() as u64, Ordering::Relaxed);
         match work {
-            Work::One(command, sink) => self.backlog.push_back(Waiting { command: *command, sink }),
+            Work::One(command, sink) => {
+                self.bulk = false;
+                self.backlog.push_back(Waiting { command: *command, sink });
+            }
             Work::Many(commands, done) => {
+                self.bulk = true;
                 let all = Collector::new(commands.len(), done);
                 let one = |(index, command)| Waiting { command, sink: Sink::Part(all.clone(), index) };
                 self.backlog.extend(commands.into_iter().enumerate().map(one));

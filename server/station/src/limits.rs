@@ -27,11 +27,11 @@ pub const BODY_BYTES: usize = 1 << 20;
 /// Bytes of one line of an import: one order of 2,000 lines fits.
 pub const IMPORT_LINE_BYTES: usize = 1 << 20;
 /// Lines of an import that are parsed and submitted together.
-pub const IMPORT_CHUNK_LINES: usize = 1_024;
+pub const IMPORT_CHUNK_LINES: usize = 256;
 /// Bytes of an import that are parsed and submitted together.
-pub const IMPORT_CHUNK_BYTES: usize = 256 << 10;
+pub const IMPORT_CHUNK_BYTES: usize = 64 << 10;
 /// Chunks of one import that may be under way: two keep parser and shard busy at once.
-pub const IMPORT_CHUNKS_IN_FLIGHT: usize = 4;
+pub const IMPORT_CHUNKS_IN_FLIGHT: usize = 16;
 /// Longest wait for the next bytes of a request's body.
 pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Longest wait for a request's head.

@@ -208,7 +208,7 @@ impl Import {
         while self.under_way() < limits::IMPORT_CHUNKS_IN_FLIGHT {
             let Some(chunk) = self.splitter.cut(self.ended && self.cut.is_none()) else { return };
             let tenant = Arc::clone(&self.call.tenant);
-            self.parsing.push_back(tokio::spawn(async move { parse::lines(&tenant, chunk) }));
+            self.parsing.push_back(tokio::task::spawn_blocking(move || parse::lines(&tenant, chunk)));
         }
     }
 

@@ -108,8 +108,8 @@ pub(crate) fn encode_row(row: &Row, out: &mut Vec<u8>) {
 /// About how many bytes a row takes in a record, its key included; for closing a batch in time.
 pub(crate) fn estimate(row: &Row) -> usize {
     match row {
-        Row::Item(_) => 100,
-        Row::Order(order) => 120 + order.lines.iter().map(|line| 40 + line.sku.len()).sum::<usize>(),
+        Row::Item(_) => 70,
+        Row::Order(order) => 100 + order.lines.iter().map(|line| 30 + line.sku.len()).sum::<usize>(),
         Row::Hold(hold) => 80 + hold.sku.len(),
         Row::Outbox(Message::Claim(claim)) => 90 + claim.sku.len(),
         Row::Outbox(Message::Report(_)) | Row::Idempotency(_) => 90,
