@@ -30,6 +30,11 @@ pub const CREDITS: u64 = 3_422;
 /// Invoices of which no row is left.
 pub const EMPTY: u64 = 1_940;
 
+/// Orders that credits may pass over because they are still being decided.
+const PASSED_OVER_MAX: usize = 100;
+/// Where the cancelled units of a line stand.
+const CANCELLED: usize = 4;
+
 /// The file of a year's invoices.
 #[derive(Clone, Debug)]
 pub struct Shop {
@@ -146,35 +151,106 @@ impl State {
         counts
     }
 
-    /// Checks that `other` is the same.
+    /// Checks that `other`, made from the same file, is the same but for what depends on how long
+    /// a decision takes when it is made by several shards. Of a rejected order fewer of the lines
+    /// that cannot be met may be known: the first decides. And a credit passes over an order that
+    /// is still being decided, so that some units may not be credited; they are open then.
     ///
     /// # Panics
     ///
     /// When it is not; tells of the first differences.
     pub fn check_same(&self, other: &Self) {
         let mut differences: Vec<String> = Vec::new();
+        let mut passed_over = 0;
         for (name, order) in &self.orders {
-            match other.orders.get(name) {
-                Some(found) if found == order => {}
-                found => differences.push(format!("{name:?}: {order:?}\n    {found:?}")),
+            let found = other.orders.get(name);
+            if found.is_some_and(|found| found.agrees(order)) {
+                continue;
+            }
+            match found {
+                Some(found) if name.0.is_some() && found.without_credits() == order.without_credits() => {
+                    passed_over += 1
+                }
+                _ => differences.push(difference(&format!("{name:?}"), order, found)),
             }
         }
         for name in other.orders.keys().filter(|name| !self.orders.contains_key(*name)) {
             differences.push(format!("{name:?} is not in the first"));
         }
+        let mut open: BTreeMap<&str, u64> = BTreeMap::new();
+        let found = other.cancelled();
+        for ((customer, sku), units) in self.cancelled() {
+            let others = found.get(&(customer, sku)).copied().unwrap_or_default();
+            match units.checked_sub(others) {
+                Some(units) => *open.entry(sku).or_default() += units,
+                None => differences.push(format!("{customer:?} was credited {others} of {sku}, not {units}")),
+            }
+        }
         for (sku, item) in &self.items {
-            if other.items.get(sku) != Some(item) {
-                differences.push(format!("item {sku}: {item:?}\n    {:?}", other.items.get(sku)));
+            let (on_hand, held, backordered, received, fulfilled, restocked) = *item;
+            let all_open = |held: u64, backordered: u64| (on_hand, held + backordered, received, fulfilled, restocked);
+            let expected = all_open(held + open.get(&**sku).copied().unwrap_or_default(), backordered);
+            let agrees = |&(on_hand, held, backordered, received, fulfilled, restocked): &_| {
+                (on_hand, held + backordered, received, fulfilled, restocked) == expected
+            };
+            if !other.items.get(sku).is_some_and(agrees) {
+                differences.push(difference(&format!("item {sku}"), item, other.items.get(sku)));
             }
         }
         let count = differences.len();
         differences.truncate(10);
         assert!(count == 0, "{count} differences:\n  {}", differences.join("\n  "));
         assert_eq!(self.items.len(), other.items.len());
+        println!("{passed_over} orders were still being decided when a credit came");
+        assert!(passed_over <= PASSED_OVER_MAX, "credits passed over {passed_over} orders");
+    }
+
+    /// Cancelled units by customer and SKU.
+    fn cancelled(&self) -> BTreeMap<(Option<&str>, &str), u64> {
+        let mut cancelled = BTreeMap::new();
+        for ((customer, _), order) in &self.orders {
+            for (sku, _, units, _) in &order.lines {
+                *cancelled.entry((customer.as_deref(), &**sku)).or_default() += units[CANCELLED];
+            }
+        }
+        cancelled
     }
 }
 
+/// How two values differ: what stands around the first difference.
+fn difference<T: std::fmt::Debug>(name: &str, one: &T, other: Option<&T>) -> String {
+    let [one, other] = [format!("{one:?}"), other.map_or_else(|| "nothing".to_owned(), |other| format!("{other:?}"))];
+    let same = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let around = |text: &str| text.chars().skip(same.saturating_sub(80)).take(200).collect::<String>();
+    format!("{name}: …{}\n    …{}", around(&one), around(&other))
+}
+
 impl Settled {
+    /// Whether both are the same; of a rejected one, whether both have a reason.
+    fn agrees(&self, other: &Self) -> bool {
+        if self.status != Status::Rejected {
+            return self == other;
+        }
+        let mut both = [self.clone(), other.clone()];
+        let mut reasons = [0; 2];
+        for (settled, reasons) in both.iter_mut().zip(&mut reasons) {
+            *reasons = settled.lines.iter_mut().filter_map(|line| line.3.take()).count();
+        }
+        both[0] == both[1] && !reasons.contains(&0)
+    }
+
+    /// What it would be had no unit been credited.
+    fn without_credits(&self) -> Self {
+        let mut settled = self.clone();
+        if settled.status != Status::Rejected {
+            (settled.status, settled.cancelled) = (Status::Confirmed, false);
+            for (_, _, [_, held, backordered, _, cancelled, ..], _) in &mut settled.lines {
+                *held += std::mem::take(backordered) + std::mem::take(cancelled);
+            }
+        }
+        settled
+    }
+
     fn of(order: Order) -> Self {
         let line = |l: ordermill_api::Line| {
             let units = [l.quantity, l.held, l.backordered, l.fulfilled, l.cancelled, l.returned, l.restocked];
