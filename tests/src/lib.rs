@@ -1,6 +1,7 @@
 //! Black-box tests of the engine live in `tests/`.
 
 pub mod conformance;
+pub mod disk;
 pub mod engine;
 pub mod load;
 pub mod process;

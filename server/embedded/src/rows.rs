@@ -61,7 +61,8 @@ impl Rows {
     /// The checkpoint of `shard`: what all flushed rows of it contain.
     pub(crate) fn mark(&self, shard: u32) -> Result<u64, Error> {
         let engine = self.engine()?;
-        let found = engine.database.snapshot().get(&engine.rows, mark_key(shard)).map_err(|error| failed(&error))?;
+        let found = engine.database.snapshot().get(&engine.rows, mark_key(shard));
+        let found = found.map_err(|error| failed_in(&self.dir, &error))?;
         let Some(found) = found else { return Ok(0) };
         let bytes = <[u8; 8]>::try_from(&found[..]);
         bytes.map(u64::from_be_bytes).map_err(|_| Error::Corrupt(format!("the mark of shard {shard} is no number")))
@@ -75,7 +76,7 @@ impl Rows {
             if key.is_empty() || key.starts_with(&RESERVED) {
                 return Ok(None);
             }
-            let found = snapshot.get(&engine.rows, key).map_err(|error| failed(&error))?;
+            let found = snapshot.get(&engine.rows, key).map_err(|error| failed_in(&self.dir, &error))?;
             // A copy: a slice would keep the whole block that it lies in alive.
             Ok(found.map(|value| Bytes::copy_from_slice(&value)))
         };
@@ -99,7 +100,7 @@ impl Rows {
                 page.more = true;
                 break;
             }
-            let (key, value) = entry.into_inner().map_err(|error| failed(&error))?;
+            let (key, value) = entry.into_inner().map_err(|error| failed_in(&self.dir, &error))?;
             page.rows.push((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)));
         }
         Ok(page)
@@ -109,7 +110,7 @@ impl Rows {
     pub(crate) fn flush(&self, shard: u32, rows: &[Change], mark: u64) -> Result<(), Error> {
         check(rows)?;
         let engine = self.working_engine()?;
-        engine.ingest(shard, rows, mark).map_err(|error| failed(&error))
+        engine.ingest(shard, rows, mark).map_err(|error| failed_in(&self.dir, &error))
     }
 
     /// Whether more tables wait to be merged than reading copes with well.
@@ -174,8 +175,8 @@ impl Engine {
             .worker_threads(WORKERS)
             .manual_journal_persist(true)
             .open()
-            .map_err(|error| failed(&error))?;
-        let rows = database.keyspace("rows", options).map_err(|error| failed(&error))?;
+            .map_err(|error| failed_in(dir, &error))?;
+        let rows = database.keyspace("rows", options).map_err(|error| failed_in(dir, &error))?;
         Ok(Self { database, rows })
     }
 
@@ -231,6 +232,14 @@ fn failed(error: &fjall::Error) -> Error {
         Some(_) => Error::Unknown(what),
         None if matches!(error, fjall::Error::Poisoned | fjall::Error::Locked) => Error::Unavailable(what),
         None => Error::Corrupt(what),
+    }
+}
+
+/// The same, told where.
+fn failed_in(dir: &Path, error: &fjall::Error) -> Error {
+    match failed(error) {
+        Error::Corrupt(what) => Error::Corrupt(format!("{}: {what}. Restore a backup", dir.display())),
+        other => other,
     }
 }
 

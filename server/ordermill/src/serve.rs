@@ -105,10 +105,10 @@ async fn open(settings: &Settings, clock: clock::Shared) -> anyhow::Result<Route
 /// Why the store does not open, and what to do about it.
 fn what_to_do(error: &StoreError) -> String {
     match error {
-        StoreError::Corrupt(what) => format!(
-            "the data directory is damaged: {what}. Restore it from a copy, or start with --accept-corruption to go \
-             on without what lies behind the damage (acknowledged orders may be lost)"
-        ),
+        // The store says what helps; where its setting does, the flag of that name.
+        StoreError::Corrupt(what) => {
+            format!("the data directory is damaged: {}", what.replace("`accept_corruption`", "--accept-corruption"))
+        }
         StoreError::Full(what) => format!("there is no room in the data directory: {what}"),
         StoreError::Invalid(what) | StoreError::Unavailable(what) | StoreError::Unknown(what) => what.clone(),
         StoreError::Fenced(_) => error.to_string(),

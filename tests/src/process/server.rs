@@ -169,6 +169,19 @@ impl Server {
         self.log.lock().clone()
     }
 
+    /// Its resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().expect("the server runs"));
+        let status = std::fs::read_to_string(path).expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the server runs")
+    }
+
     /// Kills it with SIGKILL.
     pub async fn kill(&mut self) {
         in_time("the killed server's end", self.child.kill()).await.expect("a process can be killed");

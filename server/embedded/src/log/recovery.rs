@@ -99,7 +99,8 @@ pub(super) fn recover(config: &Config, marks: &[Marks], raise: Raise<'_>) -> Res
                 let what = format!("{} at byte {}: {}", place.display(), found.offset, found.what);
                 if !config.accept_corruption {
                     return Err(Error::Corrupt(format!(
-                        "{what}. Restore a backup, or open with accept_corruption to go on without what follows"
+                        "{what}. Restore a backup, or go on without what lies behind the damage with \
+                         `accept_corruption`: acknowledged orders may be lost"
                     )));
                 }
                 tracing::error!(what, "the journal is damaged, and damage was accepted: records are dropped");
