@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// Whether the server lives, or is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or why not: `recovering`, `draining`, `full`, `stopped`.
+    /// `ok`, or why not: `recovering`, `draining`, `stopped`. A full disk is `ok`: reads go on.
     pub status: String,
 }
 
