@@ -169,7 +169,7 @@ impl State {
             }
             match found {
                 Some(found) if name.0.is_some() && found.without_credits() == order.without_credits() => {
-                    passed_over += 1
+                    passed_over += 1;
                 }
                 _ => differences.push(difference(&format!("{name:?}"), order, found)),
             }
