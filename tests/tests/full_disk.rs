@@ -110,9 +110,9 @@ impl Asker {
         placed.sort_unstable();
         assert_eq!(references, placed);
         if exactly {
-            books.check_exactly(&others, &items)
+            books.check_exactly(&others, &items);
         } else {
-            books.check(&others, &items)
+            books.check(&others, &items);
         }
         others
     }
