@@ -231,12 +231,22 @@ impl Router {
         wait: Duration,
     ) -> Result<Outcome, Error> {
         let began = self.inner.clock.elapsed();
+        let result = self.checked_create(tenant, key, new, wait).await;
+        self.measure(began, result.as_ref().err());
+        result
+    }
+
+    async fn checked_create(
+        &self,
+        tenant: Arc<str>,
+        key: Option<IdempotencyKey>,
+        new: NewOrder,
+        wait: Duration,
+    ) -> Result<Outcome, Error> {
         self.check_items(&tenant, &new).await?;
         let shard = self.shard(new.partition.slot);
         let command = Command { tenant, idempotency: key, action: Action::Create(Box::new(new)) };
-        let result = settle(shard.call(command).await, wait).await;
-        self.measure(began, result.as_ref().err());
-        result
+        settle(shard.call(command).await, wait).await
     }
 
     /// What placing an order would bring; changes nothing. The order has id 0.
