@@ -3,8 +3,11 @@
 //! Knows what the README tells a user and nothing of the engine. Every server has a loopback
 //! address of its own: started again it gets its port back, as no client's port is taken there.
 
+mod everything;
+pub mod feed;
 mod http;
 mod orderctl;
+mod raw;
 mod server;
 
 use std::ffi::OsStr;
@@ -17,8 +20,10 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+pub use everything::Everything;
 pub use http::{Answer, Http, problem};
 pub use orderctl::{Orderctl, audit};
+pub use raw::{Raw, RawAnswers};
 pub use server::{Server, Settings};
 
 /// How long tests wait for anything.
