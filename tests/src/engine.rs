@@ -32,7 +32,11 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 impl Engine {
     /// Opens the engine in `data_dir` with settings small enough for flushes to happen in a test.
     pub async fn open(data_dir: &Path, shards: u32) -> Self {
-        let store = open_store(data_dir, shards);
+        Self::over(open_store(data_dir, shards), data_dir, shards).await
+    }
+
+    /// The same over a store that is open already.
+    pub async fn over(store: Arc<dyn Store>, data_dir: &Path, shards: u32) -> Self {
         let config = ordermill_routing::Config {
             cluster: 1,
             shards,

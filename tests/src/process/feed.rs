@@ -84,11 +84,10 @@ impl Stream {
     /// The next event; none when the stream has ended or was cut.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
-                let event = parse(block);
-                self.text = rest.to_owned();
-                if event.is_some() {
-                    return event;
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                if let Some(event) = parse(block.trim_end()) {
+                    return Some(event);
                 }
             }
             let piece = in_time("an event", self.response.chunk()).await.ok()??;
