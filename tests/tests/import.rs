@@ -151,11 +151,9 @@ async fn bad_lines_are_refused_and_the_rest_goes_on() {
             (line(1).replace("\"lines\"", "\"placed_at\":\"now\",\"lines\""), ProblemKind::InvalidRequest, "placed_at"),
             ("x".repeat((1 << 20) + 1), ProblemKind::TooLarge, ""),
         ];
-        let mut text = String::new();
-        for (number, (bad, ..)) in (0..).zip(&bad) {
-            text.push_str(&format!("{}\n\n{bad}\r\n", line(100 + number)));
-        }
-        let results = import(&server, &text).await;
+        let text: Vec<_> =
+            (0..).zip(&bad).map(|(number, (bad, ..))| format!("{}\n\n{bad}\r\n", line(100 + number))).collect();
+        let results = import(&server, &text.concat()).await;
         assert_eq!(results.len(), bad.len() * 2);
         for (number, (pair, (_, kind, field))) in (0..).zip(results.chunks(2).zip(&bad)) {
             // A good line, a blank one that counts, and a bad one.
