@@ -49,10 +49,15 @@ impl Load {
     #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
     pub(crate) async fn run(self) -> Result<Outcome> {
         let next = Arc::new(AtomicU64::new(self.first));
+        // Connecting and laying out histograms is no part of what is measured.
+        let mut ready = Vec::new();
+        for _ in 0..self.connections {
+            ready.push((Connection::open(self.address).await?, touched()?));
+        }
         let begun = Instant::now();
         let mut running = JoinSet::new();
-        for _ in 0..self.connections {
-            running.spawn(self.connection(next.clone(), begun));
+        for (connection, latency_us) in ready {
+            running.spawn(self.connection(connection, latency_us, next.clone(), begun));
         }
         let mut all = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us: histogram() };
         while let Some(done) = running.join_next().await {
@@ -66,9 +71,14 @@ impl Load {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
-    async fn connection(self, next: Arc<AtomicU64>, begun: Instant) -> Result<Outcome> {
-        let mut connection = Connection::open(self.address).await?;
-        let mut part = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us: histogram() };
+    async fn connection(
+        self,
+        mut connection: Connection,
+        latency_us: Histogram<u64>,
+        next: Arc<AtomicU64>,
+        begun: Instant,
+    ) -> Result<Outcome> {
+        let mut part = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us };
         let (mut body, mut headers) = (String::new(), String::new());
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -102,6 +112,16 @@ impl Load {
 
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
+}
+
+/// A histogram whose memory is there already, where latencies usually fall.
+fn touched() -> Result<Histogram<u64>> {
+    let mut histogram = histogram();
+    for exponent in 0..20 {
+        histogram.record(1 << exponent)?;
+    }
+    histogram.reset();
+    Ok(histogram)
 }
 
 /// Sets the items of the workloads.

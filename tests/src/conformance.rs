@@ -45,6 +45,7 @@ macro_rules! store_conformance {
             a_mark_stays_between_the_last_one_and_the_journal,
             scans_go_from_bound_to_bound,
             many_rows_survive_many_flushes,
+            shards_that_flush_at_once_have_what_is_theirs,
             trimming_stops_at_the_mark,
             below_the_trim_mark_nothing_is_read,
             values_change_only_as_expected,
@@ -241,6 +242,35 @@ pub async fn a_mark_stays_between_the_last_one_and_the_journal(place: &dyn Place
     store.flush(A, vec![(key(place, 1, "a"), Some(Bytes::from_static(b"x")))], 2).await.unwrap();
     assert_eq!(store.extent(A).await.unwrap().checkpoint, 2);
     assert_eq!(store.get(&[key(place, 1, "a")]).await.unwrap(), [Some(Bytes::from_static(b"x"))]);
+}
+
+/// Flushes of all shards at the same time, a wrong one among them: each has its own answer, its rows
+/// and its mark.
+pub async fn shards_that_flush_at_once_have_what_is_theirs(place: &dyn Place) {
+    let store = place.open().await;
+    for shard in 0..SHARDS {
+        fill(&*store, ShardId(shard), 1..=20, 20).await;
+    }
+    let mut flushes = Vec::new();
+    for round in 1..=20_u64 {
+        for shard in 0..SHARDS {
+            // Rows of all shards lie between each other, as timers of one band do.
+            let rows = (0..10).map(|at| (key(place, 1, &format!("{round:02} {at} {shard}")), Some(record(round, 8))));
+            let wrong = if shard == 1 { 100 } else { 0 };
+            flushes.push((store.clone(), ShardId(shard), rows.collect(), round + wrong));
+        }
+        let running = flushes.drain(..).map(async |(store, shard, rows, checkpoint)| {
+            (shard, store.flush(shard, rows, checkpoint).await.err().map(|error| error.kind()))
+        });
+        for (shard, failed) in futures::future::join_all(running).await {
+            assert_eq!(failed, (shard == B).then_some("invalid"), "shard {shard} in round {round}");
+            let mark = if shard == B { 0 } else { round };
+            assert_eq!(store.extent(shard).await.unwrap().checkpoint, mark, "shard {shard}");
+        }
+    }
+    let page = store.scan(Bound::Unbounded, Bound::Unbounded, 10_000).await.unwrap();
+    assert_eq!(page.rows.len(), 20 * 10 * (SHARDS as usize - 1));
+    assert!(page.rows.iter().all(|(key, _)| !key.ends_with(b" 1")), "nothing of a flush that was refused");
 }
 
 /// Bounds are kept to, limits too, and a page says whether there is more.

@@ -9,6 +9,7 @@
 //! An append costs one fsync that all shards share; a flush is off that way. What the rows contain
 //! is durable before a record may be trimmed. Knows no orders, and never reads a clock itself.
 
+mod flush;
 mod lock;
 mod log;
 mod measure;
@@ -28,6 +29,7 @@ use ordermill_station::{clock, limits};
 use ordermill_store::{Change, Error, Extent, Page, Record, ShardId, Store};
 use parking_lot::Mutex;
 
+use self::flush::Flushes;
 use self::log::{Log, Marks};
 use self::measure::Measures;
 use self::rows::Rows;
@@ -40,11 +42,6 @@ const SEGMENT_BYTES_MIN: u64 = 8 << 10;
 const SEGMENT_BYTES_MAX: u64 = 2 << 30;
 /// Most shards: each costs 16 bytes in the header of every segment.
 const SHARDS_MAX: u32 = limits::SLOTS;
-
-/// How often a flush looks whether the row engine has caught up with merging, ...
-const MERGE_WAIT: Duration = Duration::from_millis(20);
-/// ... and how many times before it goes on all the same: a flush that never ends would be worse.
-const MERGE_WAITS: usize = 250;
 
 /// How an embedded store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +104,7 @@ struct Inner {
     values: Values,
     rows: Rows,
     log: Log,
+    flushes: Flushes,
     /// Held as long as anything of the store is in use.
     lock: Mutex<Option<File>>,
 }
@@ -141,7 +139,17 @@ impl Embedded {
         let mut raise = |shard, through| values.raise_trimmed(shard, through);
         let log = Log::open(log_config, &marks, &mut raise, Arc::clone(&clock), measures.clone())?;
         let space = Space::new(dir.clone(), config.free_bytes_min, Arc::clone(&clock), measures.free.clone());
-        Ok(Self(Arc::new(Inner { config, clock, measures, space, values, rows, log, lock: Mutex::new(Some(held)) })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            clock,
+            measures,
+            space,
+            values,
+            rows,
+            log,
+            flushes: Flushes::default(),
+            lock: Mutex::new(Some(held)),
+        })))
     }
 
     /// Whether writes are refused for want of room.
@@ -168,24 +176,6 @@ impl Embedded {
 }
 
 impl Inner {
-    fn flush(&self, shard: u32, rows: &[Change], checkpoint: u64) -> Result<(), Error> {
-        let extent = self.log.extent(shard);
-        if checkpoint < extent.checkpoint || checkpoint > extent.last {
-            return Err(Error::Invalid(format!(
-                "checkpoint {checkpoint} of shard {shard}: it lies between {} and {}",
-                extent.checkpoint, extent.last
-            )));
-        }
-        let bytes = rows.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
-        self.space.check(bytes as u64)?;
-        let begun = self.clock.elapsed();
-        self.rows.flush(shard, rows, checkpoint)?;
-        self.log.set_checkpoint(shard, checkpoint);
-        self.measures.flush.record(self.clock.elapsed().saturating_sub(begun));
-        self.measures.flushed(rows.len(), bytes);
-        Ok(())
-    }
-
     fn trim(&self, shard: u32, through: u64) -> Result<(), Error> {
         let extent = self.log.extent(shard);
         if through > extent.checkpoint {
@@ -248,13 +238,8 @@ impl Store for Embedded {
     async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error> {
         let shard = self.shard(shard)?;
         let begun = self.0.clock.elapsed();
-        for _ in 0..MERGE_WAITS {
-            if !self.blocking(|inner| Ok(inner.rows.is_behind())).await? {
-                break;
-            }
-            tokio::time::sleep(MERGE_WAIT).await;
-        }
-        self.blocking(move |inner| inner.measured(begun, inner.flush(shard, &rows, checkpoint))).await
+        let done = self.flush_in_turn(shard, rows, checkpoint).await;
+        self.0.measured(begun, done)
     }
 
     async fn load(&self, name: &str) -> Result<Option<Bytes>, Error> {

@@ -106,11 +106,12 @@ impl Rows {
         Ok(page)
     }
 
-    /// Writes rows, ascending by key, and the mark of `shard`; blocks until both are durable.
-    pub(crate) fn flush(&self, shard: u32, rows: &[Change], mark: u64) -> Result<(), Error> {
+    /// Writes rows, ascending by key, and marks of shards, ascending too; blocks until all are
+    /// durable.
+    pub(crate) fn flush(&self, rows: &[Change], marks: &[(u32, u64)]) -> Result<(), Error> {
         check(rows)?;
         let engine = self.working_engine()?;
-        engine.ingest(shard, rows, mark).map_err(|error| failed_in(&self.dir, &error))
+        engine.ingest(rows, marks).map_err(|error| failed_in(&self.dir, &error))
     }
 
     /// Whether more tables wait to be merged than reading copes with well.
@@ -184,7 +185,7 @@ impl Engine {
         self.database.persist(PersistMode::Buffer).is_err()
     }
 
-    fn ingest(&self, shard: u32, rows: &[Change], mark: u64) -> fjall::Result<()> {
+    fn ingest(&self, rows: &[Change], marks: &[(u32, u64)]) -> fjall::Result<()> {
         let mut ingestion = self.rows.start_ingestion()?;
         for (key, value) in rows {
             match value {
@@ -192,7 +193,9 @@ impl Engine {
                 None => ingestion.write_tombstone(&key[..])?,
             }
         }
-        ingestion.write(mark_key(shard), mark.to_be_bytes())?;
+        for (shard, mark) in marks {
+            ingestion.write(mark_key(*shard), mark.to_be_bytes())?;
+        }
         ingestion.finish()
     }
 }
@@ -206,7 +209,8 @@ fn mark_key(shard: u32) -> Vec<u8> {
     [&RESERVED[..], b"mark", &shard.to_be_bytes()].concat()
 }
 
-fn check(rows: &[Change]) -> Result<(), Error> {
+/// Whether rows may be written: keys that are allowed, in ascending order.
+pub(crate) fn check(rows: &[Change]) -> Result<(), Error> {
     let allowed = |key: &Bytes| !key.is_empty() && u16::try_from(key.len()).is_ok() && !key.starts_with(&RESERVED);
     if !rows.iter().all(|(key, _)| allowed(key)) {
         return Err(Error::Invalid("a key is empty, longer than 65535 bytes or reserved".to_owned()));

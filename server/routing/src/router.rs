@@ -10,7 +10,7 @@ use ordermill_delivery::{Mail, Peers};
 use ordermill_order::{
     Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, SlotRange, preview,
 };
-use ordermill_shard::{Handle, Keys, Reply, Row, Service, decode_row};
+use ordermill_shard::{Handle, Keys, Reply, Row, Service, Unflushed, decode_row};
 use ordermill_station::measure::Station;
 use ordermill_station::{clock, limits};
 use ordermill_store::keys::RowKey;
@@ -155,6 +155,7 @@ impl Router {
         let keys = Keys { cluster: config.cluster };
         let map = Arc::new(ShardMap { keys, handles: OnceLock::new() });
         let incarnation = clock.now_ms();
+        let unflushed = Arc::new(Unflushed::new(config.flush_bytes, shards));
         let shard = |index: u32| {
             let config = ordermill_shard::Config {
                 cluster: config.cluster,
@@ -162,7 +163,7 @@ impl Router {
                 range: range_of(index, shards),
                 incarnation,
                 cache_bytes: config.cache_bytes / u64::from(shards),
-                flush_bytes: config.flush_bytes / shards as usize,
+                unflushed: unflushed.clone(),
                 flush_interval: config.flush_interval,
                 journal_retention: config.journal_retention,
                 idempotency_retention: config.idempotency_retention,

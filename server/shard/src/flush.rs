@@ -1,5 +1,6 @@
 //! Flushes: changed rows go to the store in the background, and old records are let go.
 
+use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
 
 use crate::task::Service;
@@ -13,13 +14,16 @@ pub(crate) struct Flushed {
 impl Service {
     pub(crate) fn flush_if_due(&mut self) {
         let now = self.clock.elapsed();
-        let due = self.committed.dirty_bytes() >= self.config.flush_bytes
+        self.count();
+        let due = self.config.unflushed.is_due(self.counted_bytes, self.flush_round)
             || now.saturating_sub(self.last_flush) >= self.config.flush_interval
-            || (self.closing.is_some() && !self.unflushed);
-        if !due || self.committed.is_flushing() {
+            || (self.closing.is_some() && !self.flush_failed);
+        if !due || now < self.flush_not_before || self.committed.is_flushing() {
             return;
         }
+        self.flush_round = self.config.unflushed.round();
         let Some((rows, last)) = self.committed.begin_flush() else { return };
+        self.count();
         self.ahead.clear();
         self.last_flush = now;
         let (store, id, checkpoint) = (self.store.clone(), self.config.id, self.number);
@@ -37,6 +41,13 @@ impl Service {
             // A shard that has stopped needs no word of it.
             let _ = ended.send(Flushed { checkpoint, result }).await;
         });
+    }
+
+    /// Tells the process how much this shard has to flush.
+    fn count(&mut self) {
+        let bytes = self.committed.dirty_bytes();
+        self.config.unflushed.changed(self.counted_bytes, bytes);
+        self.counted_bytes = bytes;
     }
 
     pub(crate) async fn flushed(&mut self, Flushed { checkpoint, result }: Flushed) {
@@ -63,9 +74,9 @@ impl Service {
             Err(error) => {
                 self.shard_station.failed(error.kind());
                 tracing::warn!(shard = %self.config.id, %error, "changed rows were not flushed; trying again");
-                self.last_flush = now;
+                self.flush_not_before = now + limits::TICK;
                 // The journal has them: a shard that is closing leaves them to recovery.
-                self.unflushed = self.closing.is_some();
+                self.flush_failed = self.closing.is_some();
             }
         }
     }

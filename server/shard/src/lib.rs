@@ -20,8 +20,10 @@ mod rows;
 mod state;
 mod sweep;
 mod task;
+mod unflushed;
 
 pub use convert::{Row, decode_row, status_of};
 pub use handle::{Error, Handle, Pending, Reply, Scan};
 pub use keys::Keys;
 pub use task::{Config, Service};
+pub use unflushed::Unflushed;

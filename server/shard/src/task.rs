@@ -16,7 +16,6 @@ use ordermill_store::{Error as StoreError, ShardId, Store};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::Keys;
 use crate::ahead::Ahead;
 use crate::batch::{Batch, Closed};
 use crate::build::Built;
@@ -24,6 +23,7 @@ use crate::flush::Flushed;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::state::{Committed, Found};
 use crate::sweep::Attendant;
+use crate::{Keys, Unflushed};
 
 /// What a shard needs to know.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct Config {
     pub incarnation: u64,
     /// Bytes of clean rows kept in memory.
     pub cache_bytes: u64,
-    /// Bytes of changed rows at which a flush begins.
-    pub flush_bytes: usize,
+    /// What all shards of the process keep unflushed.
+    pub unflushed: Arc<Unflushed>,
     /// Longest time a changed row waits for a flush.
     pub flush_interval: Duration,
     /// How long journal records stay after the checkpoint.
@@ -96,11 +96,17 @@ pub struct Service {
     pub(crate) settling: FxHashMap<OrderId, Vec<oneshot::Sender<Arc<Order>>>>,
     pub(crate) flushes: (mpsc::Sender<Flushed>, mpsc::Receiver<Flushed>),
     pub(crate) last_flush: Duration,
+    /// When a flush that has failed may be tried again.
+    pub(crate) flush_not_before: Duration,
+    /// The round of flushes that the last one belonged to.
+    pub(crate) flush_round: u64,
+    /// Bytes of changed rows that the process knows of.
+    pub(crate) counted_bytes: usize,
     /// Checkpoints and when they were taken, for trimming.
     pub(crate) checkpoints: VecDeque<(u64, Duration)>,
     pub(crate) closing: Option<oneshot::Sender<Result<(), Error>>>,
     /// The last flush before closing has failed.
-    pub(crate) unflushed: bool,
+    pub(crate) flush_failed: bool,
     pub(crate) shard_station: Station,
     pub(crate) order_station: Station,
 }
@@ -108,6 +114,12 @@ pub struct Service {
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.config.unflushed.changed(self.counted_bytes, 0);
     }
 }
 
@@ -129,6 +141,9 @@ impl Service {
             gauges: handle.gauges(),
             committed: Committed::new(config.range, config.cache_bytes),
             last_flush: clock.elapsed(),
+            flush_not_before: Duration::ZERO,
+            flush_round: config.unflushed.round(),
+            counted_bytes: 0,
             store,
             clock,
             peers,
@@ -150,7 +165,7 @@ impl Service {
             flushes: mpsc::channel(1),
             checkpoints: VecDeque::new(),
             closing: None,
-            unflushed: false,
+            flush_failed: false,
             shard_station: Station::new("shard"),
             order_station: Station::new("order"),
             config,
@@ -230,8 +245,7 @@ impl Service {
 
     /// Whether creates may be taken: what waits for a flush, or for other shards, is bounded.
     pub(crate) fn has_room(&self) -> bool {
-        self.committed.dirty_bytes() < self.config.flush_bytes * limits::FLUSH_BACKLOG_FACTOR
-            && self.outstanding.len() < limits::OUTBOX_ROWS
+        self.config.unflushed.has_room(self.committed.dirty_bytes()) && self.outstanding.len() < limits::OUTBOX_ROWS
     }
 
     /// When closing: nothing queued, everything flushed.
@@ -241,7 +255,7 @@ impl Service {
             || !self.lanes.messages.is_empty()
             || !self.lanes.steps.is_empty()
             || !self.lanes.creates.is_empty();
-        !queued && !self.committed.is_flushing() && (self.unflushed || self.committed.dirty_bytes() == 0)
+        !queued && !self.committed.is_flushing() && (self.flush_failed || self.committed.dirty_bytes() == 0)
     }
 
     pub(crate) fn enqueue(&mut self, Queued { work, since }: Queued) {

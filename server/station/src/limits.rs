@@ -72,7 +72,8 @@ pub const FILL_STEPS: usize = 256;
 pub const CREDIT_ORDERS: usize = 5_000;
 /// Timers that one tick turns into commands.
 pub const TIMERS_PER_TICK: usize = 1_024;
-/// How often a shard looks for timers that are due and messages to send again.
+/// How often a shard looks for timers that are due and messages to send again, and tries a flush
+/// that has failed again.
 pub const TICK: Duration = Duration::from_millis(500);
 /// Age at which an unanswered message between shards is sent again.
 pub const REDELIVER_AFTER: Duration = Duration::from_secs(2);
@@ -81,8 +82,8 @@ pub const SWEEP_ROWS: usize = 2_000;
 
 /// Bytes of changed rows of one process that may wait for a flush before a flush begins.
 pub const FLUSH_BYTES: usize = 48 << 20;
-/// Bytes of changed rows above which a shard takes no more creates until a flush ends,
-/// as a multiple of its share of [`FLUSH_BYTES`].
+/// Bytes of changed rows above which shards that have more than their share take no more creates
+/// until a flush ends, as a multiple of [`FLUSH_BYTES`].
 pub const FLUSH_BACKLOG_FACTOR: usize = 3;
 /// Longest time a changed row waits for a flush: bounds the replay after a crash.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
