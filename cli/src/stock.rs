@@ -69,7 +69,7 @@ pub async fn set(client: &Client, wanted: Vec<Wanted>, meter: &mut Meter) -> Res
     while let Some((sku, result)) = results.next().await {
         match result {
             Ok(_) => {}
-            Err(error @ Error::Problem { .. }) if is_about_the_item(&error) => refused.push(Refused { sku, error }),
+            Err(error) if is_about_the_item(&error) => refused.push(Refused { sku, error }),
             Err(error) => return Err(error),
         }
         done += 1;
@@ -81,7 +81,11 @@ pub async fn set(client: &Client, wanted: Vec<Wanted>, meter: &mut Meter) -> Res
 }
 
 fn is_about_the_item(error: &Error) -> bool {
-    matches!(error, Error::Problem { problem, .. } if matches!(problem.status, 400 | 404 | 409 | 412 | 422))
+    match error {
+        Error::Problem { problem, .. } => matches!(problem.status, 400 | 404 | 409 | 412 | 422),
+        Error::Unnameable(_) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ pub enum Error {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// No path can name this: it would lead elsewhere.
+    #[error("{0:?} cannot be asked for: no URL can name it")]
+    Unnameable(String),
     /// The request cannot be put together: a malformed URL or header.
     #[error("the request cannot be sent: {0}")]
     Unsendable(String),
@@ -81,7 +84,7 @@ impl Error {
                 _ => Again::Never,
             },
             Self::Foreign { status: 429 | 502 | 503 | 504, retry_after, .. } => Again::Refused(*retry_after),
-            Self::Foreign { .. } | Self::Unsendable(_) => Again::Never,
+            Self::Foreign { .. } | Self::Unnameable(_) | Self::Unsendable(_) => Again::Never,
         }
     }
 
@@ -105,6 +108,7 @@ impl Error {
                 "whether it was carried out is not known: look before you send it again; --timeout waits longer"
             }
             Self::Foreign { .. } => "does --server name an ordermill server, without a path of its own?",
+            Self::Unnameable(_) => return None,
             Self::Unsendable(_) => "check --server and --api-key",
             Self::Problem { problem, .. } => return advice_for(problem.kind()?).map(str::to_owned),
         };
@@ -114,6 +118,7 @@ impl Error {
 
 fn advice_for(kind: ProblemKind) -> Option<&'static str> {
     Some(match kind {
+        ProblemKind::NotFound => "`orderctl items list` and `orderctl order list` show what there is",
         ProblemKind::Unauthorized => "give a key with --api-key or ORDERMILL_API_KEY",
         ProblemKind::CursorExpired => "start again without --after: the feed then begins at what is still kept",
         ProblemKind::VersionMismatch => "read it again, and repeat with its new version if you still want to",

@@ -245,21 +245,23 @@ pub fn random_key() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// `text` as one segment of a path.
-fn segment(text: &str) -> String {
+/// `text` as one segment of a path; an error when none can be. Dots alone are a step on the path,
+/// however they are written, and nothing at all is another path.
+fn segment(text: &str) -> Result<String, Error> {
     use std::fmt::Write as _;
+    if matches!(text, "" | "." | "..") {
+        return Err(Error::Unnameable(text.to_owned()));
+    }
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => out.push(byte as char),
-            // A segment of dots alone would be taken for a step up the path.
-            b'.' if text.bytes().any(|byte| byte != b'.') => out.push('.'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => out.push(byte as char),
             _ => {
                 let _ = write!(out, "%{byte:02X}");
             }
         }
     }
-    out
+    Ok(out)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -283,11 +285,21 @@ mod tests {
 
     #[test]
     fn skus_become_one_path_segment() {
-        assert_eq!(segment("85123A"), "85123A");
-        assert_eq!(segment("BANK CHARGES"), "BANK%20CHARGES");
-        assert_eq!(segment("a/b?c#d%"), "a%2Fb%3Fc%23d%25");
-        assert_eq!(segment("ü.1"), "%C3%BC.1");
-        assert_eq!(segment(".."), "%2E%2E");
+        for (sku, path) in [
+            ("85123A", "85123A"),
+            ("BANK CHARGES", "BANK%20CHARGES"),
+            ("a/b?c#d%", "a%2Fb%3Fc%23d%25"),
+            ("ü.1", "%C3%BC.1"),
+            ("...", "..."),
+        ] {
+            let segment = segment(sku).unwrap();
+            assert_eq!(segment, path);
+            let url = reqwest::Url::parse(&format!("http://x/v1/items/{segment}")).unwrap();
+            assert_eq!(url.path_segments().unwrap().collect::<Vec<_>>(), ["v1", "items", path]);
+        }
+        for sku in ["", ".", ".."] {
+            assert!(matches!(segment(sku), Err(Error::Unnameable(_))), "{sku:?}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Client {
 
     /// An order.
     pub async fn order(&self, id: &str) -> Result<Order, Error> {
-        self.call(Request::get(format!("/v1/orders/{}", segment(id)))).await
+        self.call(Request::get(format!("/v1/orders/{}", segment(id)?))).await
     }
 
     /// A page of orders.
@@ -107,7 +107,7 @@ impl Client {
 /// A step on an order, taken once however often it is sent; with a version it is taken only while
 /// the order still has that one.
 fn step(id: &str, step: &str, if_version: Option<u64>) -> Result<Request, Error> {
-    let request = Request::post(format!("/v1/orders/{}/{step}", segment(id))).keyed(&random_key())?;
+    let request = Request::post(format!("/v1/orders/{}/{step}", segment(id)?)).keyed(&random_key())?;
     match if_version {
         Some(version) => request.header("if-match", &format!("\"{version}\"")),
         None => Ok(request),
