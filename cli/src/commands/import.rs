@@ -14,7 +14,7 @@ use crate::import::chunk::{Chunk, LocalRefusal};
 use crate::import::input::Input;
 use crate::import::state::{Counts, default_path};
 use crate::import::{Config, Flow, Outcome, STALL, csv, produce, run as import};
-use crate::output::{Format, columns, grouped};
+use crate::output::{Format, columns, grouped, printable};
 use crate::progress::{Meter, stderr};
 
 pub(super) async fn run(context: &mut Context, args: ImportArgs) -> Result<Done, Failure> {
@@ -75,7 +75,7 @@ pub(super) fn convert(context: &mut Context, file: &Path, args: &CsvArgs, shown:
 }
 
 fn refusal_text(refusal: &LocalRefusal) -> String {
-    let reference = refusal.reference.as_deref().map(|reference| format!(" ({reference})")).unwrap_or_default();
+    let reference = refusal.reference.as_deref().map(|text| format!(" ({})", printable(text))).unwrap_or_default();
     format!("refused row {}{reference}: {}", refusal.row, refusal.reason)
 }
 

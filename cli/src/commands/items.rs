@@ -6,8 +6,8 @@ use ordermill_api::{Adjustment, Item, PutItem};
 
 use super::{Context, Done, Failure};
 use crate::args::{FromCsv, ItemCommand, Pages, SetItem};
-use crate::import::{csv, input};
-use crate::output::{grouped, items};
+use crate::import::{InputError, csv, input};
+use crate::output::{Widths, grouped, items};
 use crate::progress::{Meter, stderr};
 use crate::stock;
 
@@ -39,17 +39,17 @@ pub(super) async fn run(context: &mut Context, command: ItemCommand) -> Result<D
 }
 
 fn show(context: &mut Context, item: &Item) -> Result<Done, Failure> {
-    context.out.one(item, |item| items::table(std::slice::from_ref(item)))?;
+    context.out.one(item, |item| items::table(std::slice::from_ref(item), &mut Widths::default()))?;
     Ok(Done::Well)
 }
 
 async fn list(context: &mut Context, pages: Pages) -> Result<Done, Failure> {
     let mut token = pages.page_token;
-    let mut first = true;
+    let mut widths = Widths::default();
     loop {
         let page = context.client.items(pages.page_size, token.as_deref()).await?;
         token = page.next_page_token;
-        context.out.page(&page.items, &mut first, token.is_none(), items::table)?;
+        context.out.page(&page.items, &mut widths, token.is_none(), items::table)?;
         match &token {
             None => return Ok(Done::Well),
             Some(token) if !pages.all => {
@@ -70,8 +70,9 @@ async fn set_file(context: &mut Context, file: &Path) -> Result<Done, Failure> {
 async fn from_csv(context: &mut Context, args: FromCsv) -> Result<Done, Failure> {
     let options = args.csv.options().map_err(Failure::Usage)?;
     let options = options.ok_or_else(|| Failure::Usage("say which column is what with --map".to_owned()))?;
-    let source = input::Input::from_arg(&args.file).open().map_err(crate::import::InputError::Io)?;
-    let demand = csv::stock::demand(source, &options)?;
+    let input = input::Input::from_arg(&args.file);
+    let source = input.open().map_err(|error| InputError::Io(error).of(&input))?;
+    let demand = csv::stock::demand(source, &options).map_err(|error| error.of(&input))?;
     let backorder = args.backorder;
     let wanted: Vec<_> = demand
         .into_iter()
@@ -90,7 +91,7 @@ fn print_csv(context: &mut Context, wanted: &[stock::Wanted]) -> Result<Done, Fa
         .map(|wanted| [wanted.sku.clone(), wanted.item.on_hand.to_string(), wanted.item.backorder.to_string()]);
     let head = ["sku", "on_hand", "backorder"].map(str::to_owned);
     for row in std::iter::once(head).chain(rows) {
-        writer.write_record(row).map_err(crate::import::InputError::Csv)?;
+        writer.write_record(row).map_err(InputError::Csv)?;
     }
     let text = writer.into_inner().map_err(|error| Failure::Usage(error.to_string()))?;
     context.out.bytes(&text)?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Context, Done, Failure};
 use crate::args::{CreateOrder, ListOrders, OrderCommand};
 use crate::client::{Again, NewOrderOptions, OrderFilter, random_key};
-use crate::output::{orders, word};
+use crate::output::{Widths, orders, word};
 
 pub(super) async fn run(context: &mut Context, command: OrderCommand) -> Result<Done, Failure> {
     let client = context.client.clone();
@@ -97,11 +97,11 @@ async fn list(context: &mut Context, args: ListOrders) -> Result<Done, Failure> 
         page_size: args.pages.page_size,
     };
     let mut token = args.pages.page_token;
-    let mut first = true;
+    let mut widths = Widths::default();
     loop {
         let page = context.client.orders(&filter, token.as_deref()).await?;
         token = page.next_page_token;
-        context.out.page(&page.orders, &mut first, token.is_none(), orders::table)?;
+        context.out.page(&page.orders, &mut widths, token.is_none(), orders::table)?;
         match &token {
             None => return Ok(Done::Well),
             Some(token) if !args.pages.all => {

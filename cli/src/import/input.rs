@@ -60,6 +60,14 @@ impl Input {
         if arg.as_os_str() == "-" { Self::Stdin } else { Self::File(arg.to_owned()) }
     }
 
+    /// How it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdin => "standard input".to_owned(),
+        }
+    }
+
     /// Its size in bytes, where that is known.
     pub fn size(&self) -> Option<u64> {
         match self {

@@ -16,7 +16,7 @@ use super::session::Interruption;
 use super::state::{Counts, Identity, State};
 use super::window::Window;
 use super::{Config, Error, Layout};
-use crate::output::grouped;
+use crate::output::{grouped, printable};
 use crate::progress::{Meter, Rate};
 
 /// How often the state is kept.
@@ -292,7 +292,7 @@ impl Reject<'_> {
             }
         }
         if let Some(reference) = self.reference {
-            let _ = write!(text, " ({reference})");
+            let _ = write!(text, " ({})", printable(reference));
         }
         let _ = write!(text, ": {}", self.detail);
         for field in self.errors {
@@ -312,7 +312,10 @@ fn parsed(text: &[u8]) -> Result<ImportResult, Error> {
 /// The state at `path` if it is of this import, or a new one; none when the input cannot be told
 /// from another.
 fn find_state(path: &Path, server: &str, config: &Config, meter: &Meter) -> Result<Option<(PathBuf, State)>, Error> {
-    let Some(input) = config.input.fingerprint().map_err(super::InputError::Io)? else { return Ok(None) };
+    let Some(input) = config.input.fingerprint().map_err(|error| super::InputError::Io(error).of(&config.input))?
+    else {
+        return Ok(None);
+    };
     let mapping = match &config.layout {
         Layout::Ndjson => None,
         Layout::Csv(options) => {
@@ -324,7 +327,7 @@ fn find_state(path: &Path, server: &str, config: &Config, meter: &Meter) -> Resu
     let kept = State::load(path).map_err(|cause| Error::Output { path: path.to_owned(), cause })?;
     let state = match kept {
         Some(state) if config.restart || state.identity != identity => {
-            if !config.restart {
+            if !config.restart && state.line > 0 {
                 meter.note("the file, the mapping or the server has changed since: beginning at the first line");
             }
             State::new(identity)

@@ -134,6 +134,14 @@ pub enum InputError {
     /// The file system said no.
     #[error("cannot read the input: {0}")]
     Io(#[from] io::Error),
+    /// A file cannot be read.
+    #[error("cannot read {name}: {cause}")]
+    File {
+        /// The file, or standard input.
+        name: String,
+        /// Why.
+        cause: io::Error,
+    },
     /// It is no CSV.
     #[error("cannot read the CSV: {0}")]
     Csv(#[from] ::csv::Error),
@@ -181,10 +189,25 @@ pub fn produce(
     skip: u64,
     emit: &mut Emit<'_>,
 ) -> Result<Option<csv::Report>, InputError> {
-    let source = input.open()?;
-    match layout {
+    let report = input.open().map_err(InputError::Io).and_then(|source| match layout {
         Layout::Ndjson => ndjson::produce(source, skip, emit).map(|()| None),
         Layout::Csv(options) => csv::produce(source, options, skip, emit).map(Some),
+    });
+    report.map_err(|error| error.of(input))
+}
+
+impl InputError {
+    /// The same, naming the input that it is of.
+    pub fn of(self, input: &Input) -> Self {
+        let cause = match self {
+            Self::Io(cause) => cause,
+            Self::Csv(error) if error.is_io_error() => match error.into_kind() {
+                ::csv::ErrorKind::Io(cause) => cause,
+                kind => io::Error::other(format!("{kind:?}")),
+            },
+            other => return other,
+        };
+        Self::File { name: input.name(), cause }
     }
 }
 

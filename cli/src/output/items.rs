@@ -2,7 +2,7 @@
 
 use ordermill_api::Item;
 
-use super::columns;
+use super::{Widths, columns_below};
 
 const HEAD: &[&str] = &[
     "sku",
@@ -18,12 +18,12 @@ const HEAD: &[&str] = &[
     "updated",
 ];
 
-/// Items, a row each.
-pub fn table(items: &[Item]) -> String {
+/// Items, a row each, below those `above`.
+pub fn table(items: &[Item], above: &mut Widths) -> String {
     if items.is_empty() {
         return "no items".to_owned();
     }
-    columns(HEAD, items.iter().map(row))
+    columns_below(above, HEAD, items.iter().map(row))
 }
 
 fn row(item: &Item) -> Vec<String> {
@@ -63,7 +63,7 @@ mod tests {
             version: 3,
             updated_at: Time(1_291_191_960_000),
         };
-        let table = table(&[item]);
+        let table = table(&[item], &mut Widths::default());
         let lines: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!(lines[0][..4], ["SKU", "ON", "HAND", "HELD"]);
         assert_eq!(lines[1], ["85123A", "10", "4", "6", "no", "0", "12", "2", "0", "3", "2010-12-01T08:26:00.000Z"]);

@@ -7,7 +7,7 @@ pub mod orders;
 
 use std::io::{self, Write as _};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, Table, Width, presets};
 use serde::Serialize;
 
 /// How answers are printed.
@@ -45,22 +45,22 @@ impl Out {
     }
 
     /// Prints a page of objects: a line of JSON each, or a table of which only the first page has
-    /// the head.
+    /// the head. The columns of the pages `before` are kept.
     pub fn page<T: Serialize>(
         &mut self,
         values: &[T],
-        first: &mut bool,
+        before: &mut Widths,
         last: bool,
-        table: impl FnOnce(&[T]) -> String,
+        table: impl FnOnce(&[T], &mut Widths) -> String,
     ) -> io::Result<()> {
+        let first = before.0.is_empty();
         match self.format {
             Format::Json => values.iter().try_for_each(|value| self.json(value))?,
             // A filter may leave pages empty; that there is nothing at all is told once.
-            Format::Table if values.is_empty() && !(*first && last) => {}
+            Format::Table if values.is_empty() && !(first && last) => {}
             Format::Table => {
-                let text = table(values);
-                let text =
-                    if std::mem::take(first) { &text } else { text.split_once('\n').map_or("", |(_, rows)| rows) };
+                let text = table(values, before);
+                let text = if first { &text } else { text.split_once('\n').map_or("", |(_, rows)| rows) };
                 writeln!(self.stdout, "{text}")?;
             }
         }
@@ -89,8 +89,17 @@ impl Out {
     }
 }
 
+/// How wide the columns of the tables so far are; empty before the first.
+#[derive(Clone, Debug, Default)]
+pub struct Widths(Vec<u16>);
+
 /// A table without lines: a head in capitals, columns two spaces apart.
 pub fn columns(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    columns_below(&mut Widths::default(), head, rows)
+}
+
+/// The same below other tables, no column of it narrower than theirs.
+pub fn columns_below(above: &mut Widths, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(head.iter().map(|name| name.to_uppercase()));
@@ -98,14 +107,23 @@ pub fn columns(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     let count = table.column_count();
     for (index, name) in head.iter().enumerate().take(count) {
         if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
+            if let Some(width) = above.0.get(index) {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + GAP)));
+            }
             if NUMBERS.contains(name) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
     }
+    let mut widths = table.column_max_content_widths();
+    widths.iter_mut().zip(&above.0).for_each(|(width, above)| *width = (*width).max(*above));
+    above.0 = widths;
     trim_ends(&table.to_string())
 }
+
+/// How far columns are apart.
+const GAP: u16 = 2;
 
 /// Columns that hold numbers and are set to the right.
 const NUMBERS: &[&str] = &[
@@ -151,6 +169,12 @@ pub fn grouped(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
 }
 
+/// `text` without what would move or colour a terminal: a refused line may hold anything.
+pub fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
 fn trim_ends(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
@@ -164,6 +188,17 @@ mod tests {
         let rows = vec![vec!["85123A".to_owned(), "6".to_owned()], vec!["POST".to_owned(), "1234".to_owned()]];
         let table = columns(&["sku", "quantity"], rows);
         assert_eq!(table, "SKU     QUANTITY\n85123A         6\nPOST        1234");
+    }
+
+    #[test]
+    fn columns_keep_their_width_below_wider_ones() {
+        let row = |sku: &str, quantity: &str| vec![sku.to_owned(), quantity.to_owned(), "x".to_owned()];
+        let (mut widths, head) = (Widths::default(), ["sku", "quantity", "note"]);
+        columns_below(&mut widths, &head, [row("BANK CHARGES", "1")]);
+        let table = columns_below(&mut widths, &head, [row("ü", "1234567890")]);
+        assert_eq!(table, "SKU             QUANTITY  NOTE\nü             1234567890  x");
+        let table = columns_below(&mut widths, &head, [row("a", "1")]);
+        assert_eq!(table, "SKU             QUANTITY  NOTE\na                      1  x");
     }
 
     #[test]

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use ordermill_api::{FulfillmentLine, Line, Order};
 
-use super::{columns, pairs, word};
+use super::{Widths, columns, columns_below, pairs, word};
 use crate::money;
 
-/// Orders, a row each.
-pub fn table(orders: &[Order]) -> String {
+const HEAD: &[&str] = &["id", "customer", "reference", "status", "payment", "lines", "total", "created"];
+
+/// Orders, a row each, below those `above`.
+pub fn table(orders: &[Order], above: &mut Widths) -> String {
     if orders.is_empty() {
         return "no orders".to_owned();
     }
-    columns(&["id", "customer", "reference", "status", "payment", "lines", "total", "created"], orders.iter().map(row))
+    columns_below(above, HEAD, orders.iter().map(row))
 }
 
 fn row(order: &Order) -> Vec<String> {
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_list_has_a_row_per_order() {
-        let table = table(&[order()]);
+        let table = table(&[order()], &mut Widths::default());
         let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
         let expected = [
             "0001",
