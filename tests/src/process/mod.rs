@@ -5,6 +5,8 @@
 
 mod everything;
 pub mod feed;
+mod forger;
+mod gate;
 mod http;
 mod orderctl;
 mod raw;
@@ -21,6 +23,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use everything::Everything;
+pub use forger::Forger;
+pub use gate::Gate;
 pub use http::{Answer, Http, problem};
 pub use orderctl::{Orderctl, audit};
 pub use raw::{Raw, RawAnswers};
