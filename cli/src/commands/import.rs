@@ -167,8 +167,20 @@ fn say_how_to_go_on(kept: bool) {
         stderr("interrupted; send it all again: lines that are done are told apart by their references");
         return;
     }
-    let words: Vec<_> = std::env::args().filter(|word| word != "--restart").map(|word| quoted(&word)).collect();
-    stderr(&format!("interrupted; to go on:\n  {}", words.join(" ")));
+    stderr(&format!("interrupted; to go on:\n  {}", command_again(std::env::args())));
+}
+
+/// The command that goes on after the one of these `words`: it does not begin again, and leaves the
+/// key out, as what is said here may end up in a log.
+fn command_again(words: impl Iterator<Item = String>) -> String {
+    let (mut again, mut is_key) = (Vec::new(), false);
+    for word in words {
+        if !std::mem::replace(&mut is_key, word == "--api-key") {
+            let left_out = is_key || word == "--restart" || word.starts_with("--api-key=");
+            again.extend((!left_out).then(|| quoted(&word)));
+        }
+    }
+    again.join(" ")
 }
 
 /// `word` as a shell takes it.
@@ -189,5 +201,12 @@ mod tests {
         assert_eq!(quoted("a/b-c.csv"), "a/b-c.csv");
         assert_eq!(quoted("BANK CHARGES,gift_*"), "'BANK CHARGES,gift_*'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn the_command_to_go_on_tells_no_key() {
+        let again = |line: &str| command_again(line.split(' ').map(str::to_owned));
+        assert_eq!(again("orderctl --api-key secret import f --restart"), "orderctl import f");
+        assert_eq!(again("orderctl import f --api-key=secret --rejects r"), "orderctl import f --rejects r");
     }
 }

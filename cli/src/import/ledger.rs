@@ -160,10 +160,7 @@ impl Ledger {
         let rate = self.rate.at(counts.lines());
         let waiting = &self.waiting;
         self.meter.set(window.position(), || progress(counts, refused, rate, waiting.as_ref()));
-        if self.saved_at.elapsed() >= SAVE_EVERY {
-            self.save()?;
-        }
-        Ok(())
+        if self.saved_at.elapsed() >= SAVE_EVERY { self.save() } else { self.flush() }
     }
 
     /// The server is away.
