@@ -3,7 +3,7 @@
 use ordermill_tests::process::{Ended, Forger, Orderctl};
 use serde_json::{Value, json};
 
-use super::{SHARDS, Shop, failed, sane, says, words};
+use super::{Shop, failed, over_all_shards, sane, says, words};
 
 /// A shop with orders in many states.
 async fn busy(shards: u32) -> Shop {
@@ -31,7 +31,7 @@ async fn busy(shards: u32) -> Shop {
 
 #[tokio::test]
 async fn good_books_are_clean() {
-    for shards in SHARDS {
+    over_all_shards(async |shards| {
         let shop = busy(shards).await;
         for size in ["2", "1000"] {
             let report = shop.one(&["audit", "--page-size", size]).await;
@@ -45,7 +45,8 @@ async fn good_books_are_clean() {
         assert_eq!(words(&table[1]), ["orders", "checked", "9"]);
         assert_eq!(words(table.last().expect("a table has rows")), ["violations", "0"]);
         shop.close().await;
-    }
+    })
+    .await;
 }
 
 /// Audits the shop as `forge` shows it.
@@ -67,7 +68,7 @@ fn more(number: &mut Value) {
 
 #[tokio::test]
 async fn one_wrong_number_of_an_item_is_found_and_named() {
-    for shards in SHARDS {
+    over_all_shards(async |shards| {
         let shop = busy(shards).await;
         for (field, rule) in [
             ("held", "held = sum over orders"),
@@ -93,12 +94,13 @@ async fn one_wrong_number_of_an_item_is_found_and_named() {
         assert_eq!(ended.code, Some(3));
         says(&ended.stdout, &["WHERE", "SHOULD HOLD", "item tea", "held = sum over orders", "the item says "]);
         shop.close().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_wrong_order_is_found_and_named() {
-    for shards in SHARDS {
+    over_all_shards(async |shards| {
         let shop = busy(shards).await;
         let orders = shop.json(&["order", "list", "--customer", "c-0"]).await;
         let id = orders[0]["id"].as_str().expect("an order has an id").to_owned();
@@ -141,12 +143,13 @@ async fn one_wrong_order_is_found_and_named() {
         assert_eq!(twice.code, Some(3), "{}{}", twice.stdout, twice.stderr);
         says(&twice.stdout, &["a reference stands for one order"]);
         shop.close().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_does_not_rest_is_neither_clean_nor_wrong() {
-    for shards in SHARDS {
+    over_all_shards(async |shards| {
         let shop = busy(shards).await;
         let ended = forged(&shop, &[], |_, body| {
             rows(body, "items", "sku", "tea", |item| more(&mut item["backordered"]));
@@ -162,5 +165,6 @@ async fn what_does_not_rest_is_neither_clean_nor_wrong() {
         says(&failed(nonsense), &["not an answer of ordermill"]);
         says(&shop.fails(&["audit", "--settle", "soon"]).await, &["write it as 500ms, 30s, 2m or 1h"]);
         shop.close().await;
-    }
+    })
+    .await;
 }

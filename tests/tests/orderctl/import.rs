@@ -5,12 +5,13 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::future::join_all;
 use ordermill_api::Order;
 use ordermill_tests::process::{Ended, Everything, Orderctl};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{SHARDS, Shop, failed, sane, says, words};
+use super::{SHARDS, Shop, failed, over_all_shards, sane, says, words};
 
 /// An order as a line of NDJSON.
 pub(super) fn line(customer: &str, number: usize) -> String {
@@ -200,8 +201,30 @@ async fn sent_again_nothing_is_new() {
 }
 
 #[tokio::test]
-async fn standard_input_is_sent_as_it_comes() {
+async fn imports_at_once_share_the_work() {
+    const COUNT: usize = 3_000;
     for shards in SHARDS {
+        let shop = Shop::open(shards, &STOCK).await;
+        let text = lines((0..COUNT).map(|number| line(&format!("c-{}", number % 100), number)));
+        let file = shop.file("orders.ndjson", text);
+        let states = ["a", "b", "c"].map(|name| shop.path(name).into_os_string().into_string().expect("UTF-8"));
+        let imports = states.iter().map(|state| Orderctl::start(&shop.url, &["import", &file, "--state", state]));
+        let all = join_all(imports.map(Orderctl::ended)).await;
+        let mut created = 0;
+        for ended in all {
+            let summary = sane(ended.well()).json().remove(0);
+            let [new, old] = ["created", "duplicate"].map(|name| summary[name].as_u64().expect("a number"));
+            assert_eq!(new + old, COUNT as u64, "{summary}");
+            created += new;
+        }
+        assert_eq!((created, shop.http.orders().await.len()), (COUNT as u64, COUNT), "each order is made once");
+        shop.close().await;
+    }
+}
+
+#[tokio::test]
+async fn standard_input_is_sent_as_it_comes() {
+    over_all_shards(async |shards| {
         let mut shop = Shop::open(shards, &STOCK).await;
         let (import, mut input) = Orderctl::start_with_input(&shop.url, &["import", "-", "--results", "-"]);
         for number in 1..=6 {
@@ -225,7 +248,8 @@ async fn standard_input_is_sent_as_it_comes() {
         says(&ended.stderr, &["created", "7 lines in"]);
         assert_eq!(shop.http.orders().await.len(), 7);
         shop.close().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -261,6 +285,8 @@ async fn a_file_that_is_wrong_is_named() {
         let gone = ["import", &file, "--retry-for", "300ms"];
         let gone = failed_after_waiting(sane(Orderctl::run("http://127.0.0.1:1", &gone).await));
         says(&gone, &["cannot reach http://127.0.0.1:1", "ordermill serve", "run the same command again"]);
+        let quiet = Orderctl::run("http://127.0.0.1:1", &["import", &file, "--retry-for", "0s", "-q"]).await;
+        says(&failed(sane(quiet)), &["gave up after 0 s", "--retry-for waits longer"]);
         shop.close().await;
     }
 }

@@ -12,12 +12,18 @@ mod shell;
 
 use std::path::PathBuf;
 
+use futures::future::join_all;
 use ordermill_tests::process::{Ended, Http, Orderctl, Server, Settings, audit as audited};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// With one shard a record settles an order; with many, messages do.
 const SHARDS: [u32; 2] = [1, 64];
+
+/// Runs a test that mostly waits over one shard and over many, at the same time.
+async fn over_all_shards<F: Future<Output = ()>>(test: impl Fn(u32) -> F) {
+    join_all(SHARDS.map(test)).await;
+}
 
 /// A server in a directory of its own, with room for files beside it.
 struct Shop {
