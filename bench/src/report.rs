@@ -128,7 +128,7 @@ impl Results {
                 machine()
             ),
         );
-        let heads: String = self.runs.iter().map(|run| format!(" {} shards |", run.shards)).collect();
+        let heads: String = self.runs.iter().map(|run| format!(" {} |", shards(run.shards))).collect();
         let rules = "---|".repeat(self.runs.len());
         text(&mut page, format!("| figure | target |{heads}\n|---|---|{rules}"));
         for &(figure, name, target, decimals) in TARGETS {
@@ -201,6 +201,10 @@ fn machine() -> String {
         memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{cores} cores shared by client and server, {} GiB, Linux {}", kib >> 20, kernel.trim())
+}
+
+fn shards(count: u32) -> String {
+    if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") }
 }
 
 #[cfg(test)]
