@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ordermill_store::keys::{Key, Kind};
-use ordermill_store::{Error, Extent, Page, Record, ShardId, Store};
+use ordermill_store::{Change, Error, Extent, Page, Record, ShardId, Store};
+use parking_lot::Mutex;
 
 /// Where one store is. Nobody else uses it, and it is empty at first.
 #[async_trait::async_trait]
@@ -51,6 +52,8 @@ macro_rules! store_conformance {
             values_change_only_as_expected,
             one_of_many_writers_wins,
             everything_is_there_after_opening_again,
+            an_owner_begins_where_the_last_one_ended,
+            only_one_owner_can_prove_and_write,
         );
     };
     (@ $place:expr, $($name:ident,)*) => {
@@ -63,6 +66,108 @@ macro_rules! store_conformance {
     };
 }
 
+/// What an owner begins with, when the store asks for it.
+const FENCE: &[u8] = b"fence";
+
+/// An open store whose shards are owned. Its numbers count the records of the test: those that the
+/// store has written to say who owns a shard are left out.
+#[derive(Debug)]
+struct Opened {
+    store: Arc<dyn Store>,
+    /// Numbers of the fences of each shard, ascending.
+    fences: Mutex<Vec<Vec<u64>>>,
+}
+
+impl Opened {
+    async fn at(place: &dyn Place) -> Arc<Self> {
+        let fences = Mutex::new(vec![Vec::new(); SHARDS as usize]);
+        let opened = Self { store: place.open().await, fences };
+        opened.take_over().await;
+        Arc::new(opened)
+    }
+
+    /// Closed, and opened again.
+    async fn again(self: Arc<Self>, place: &dyn Place) -> Arc<Self> {
+        let fences = self.fences.lock().clone();
+        drop(self);
+        let opened = Self { store: place.open().await, fences: Mutex::new(fences) };
+        opened.take_over().await;
+        Arc::new(opened)
+    }
+
+    async fn take_over(&self) {
+        for shard in 0..SHARDS {
+            let before = self.store.extent(ShardId(shard)).await.unwrap().last;
+            let extent = self.store.take_over(ShardId(shard), &|_| Ok(FENCE.into())).await.unwrap();
+            if extent.last > before {
+                assert!(self.store.is_shared(), "a store that nobody else can write needs no fence");
+                self.fences.lock()[shard as usize].push(extent.last);
+            }
+        }
+    }
+
+    /// The store's number of the test's record `number`.
+    fn stored(&self, shard: ShardId, number: u64) -> u64 {
+        let mut stored = number;
+        for fence in &self.fences.lock()[shard.0 as usize] {
+            stored += u64::from(*fence <= stored);
+        }
+        stored
+    }
+
+    /// The number that the test gave to the store's record `stored`.
+    fn told(&self, shard: ShardId, stored: u64) -> u64 {
+        stored - self.fences.lock()[shard.0 as usize].iter().filter(|fence| **fence <= stored).count() as u64
+    }
+
+    async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), Error> {
+        let stored = if number == 0 { 0 } else { self.stored(shard, number) };
+        self.store.append(shard, stored, record).await
+    }
+
+    async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error> {
+        // What comes before the next record of the test: fences may lie in between, and are left out.
+        let mut page = self.store.read(shard, self.stored(shard, after + 1) - 1, max_bytes).await?;
+        page.retain(|found| found.bytes != FENCE);
+        page.iter_mut().for_each(|found| found.number = self.told(shard, found.number));
+        Ok(page)
+    }
+
+    async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
+        let Extent { checkpoint, trimmed, last } = self.store.extent(shard).await?;
+        let [checkpoint, trimmed, last] = [checkpoint, trimmed, last].map(|number| self.told(shard, number));
+        Ok(Extent { checkpoint, trimmed, last })
+    }
+
+    async fn trim(&self, shard: ShardId, through: u64) -> Result<(), Error> {
+        self.store.trim(shard, self.stored(shard, through)).await
+    }
+
+    async fn get(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.store.get(keys).await
+    }
+
+    async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error> {
+        self.store.scan(from, to, limit).await
+    }
+
+    async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error> {
+        self.store.flush(shard, rows, self.stored(shard, checkpoint)).await
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        self.store.load(name).await
+    }
+
+    async fn compare_and_set(&self, name: &str, expected: Option<Bytes>, new: Bytes) -> Result<bool, Error> {
+        self.store.compare_and_set(name, expected, new).await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.store.close().await
+    }
+}
+
 fn key(place: &dyn Place, slot: u16, rest: &str) -> Bytes {
     Key { cluster: place.cluster(), slot, kind: Kind::Item, tenant: "", rest: rest.as_bytes() }.encode().to_bytes()
 }
@@ -73,13 +178,13 @@ fn record(number: u64, bytes: usize) -> Bytes {
     record.into()
 }
 
-async fn fill(store: &dyn Store, shard: ShardId, numbers: std::ops::RangeInclusive<u64>, bytes: usize) {
+async fn fill(store: &Opened, shard: ShardId, numbers: std::ops::RangeInclusive<u64>, bytes: usize) {
     for number in numbers {
         store.append(shard, number, record(number, bytes)).await.unwrap();
     }
 }
 
-async fn read_all(store: &dyn Store, shard: ShardId, mut after: u64, max_bytes: usize) -> Vec<Record> {
+async fn read_all(store: &Opened, shard: ShardId, mut after: u64, max_bytes: usize) -> Vec<Record> {
     let mut all = Vec::new();
     loop {
         let page = store.read(shard, after, max_bytes).await.unwrap();
@@ -95,7 +200,7 @@ fn kind<T: std::fmt::Debug>(done: Result<T, Error>) -> &'static str {
 
 /// Nothing is there, and asking for it is no error.
 pub async fn a_new_store_is_empty(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     assert_eq!(store.extent(A).await.unwrap(), Extent::default());
     assert_eq!(store.read(A, 0, 1 << 20).await.unwrap(), []);
     assert_eq!(store.get(&[key(place, 1, "a")]).await.unwrap(), [None]);
@@ -106,13 +211,13 @@ pub async fn a_new_store_is_empty(place: &dyn Place) {
 
 /// Records come back in order, without gaps, as they were written, whatever the page.
 pub async fn records_read_back_in_pages(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     for number in 1..=200 {
         store.append(A, number, record(number, 10 + number as usize * 7)).await.unwrap();
     }
     assert_eq!(store.extent(A).await.unwrap().last, 200);
     for max_bytes in [1, 700, 100_000, usize::MAX] {
-        let all = read_all(&*store, A, 0, max_bytes).await;
+        let all = read_all(&store, A, 0, max_bytes).await;
         assert_eq!(all.len(), 200);
         for (found, number) in all.iter().zip(1..) {
             assert_eq!((found.number, &found.bytes), (number, &record(number, 10 + number as usize * 7)));
@@ -127,8 +232,8 @@ pub async fn records_read_back_in_pages(place: &dyn Place) {
 
 /// A record larger than the page comes alone.
 pub async fn a_page_holds_at_least_one_record(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=3, 50_000).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=3, 50_000).await;
     for max_bytes in [0, 1, 10_000] {
         let page = store.read(A, 1, max_bytes).await.unwrap();
         assert_eq!(page.iter().map(|found| found.number).collect::<Vec<_>>(), [2]);
@@ -137,27 +242,27 @@ pub async fn a_page_holds_at_least_one_record(place: &dyn Place) {
 
 /// Anything but the next number is refused, and nothing of it is written.
 pub async fn numbers_have_no_gaps_and_no_repeats(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let refused = |done: Result<(), Error>| ["invalid", "fenced"].contains(&kind(done));
     assert!(refused(store.append(A, 0, record(0, 8)).await));
     assert_eq!(kind(store.append(A, 2, record(2, 8)).await), "invalid");
-    fill(&*store, A, 1..=2, 20).await;
+    fill(&store, A, 1..=2, 20).await;
     assert!(refused(store.append(A, 2, record(77, 20)).await));
     assert!(refused(store.append(A, 1, record(77, 20)).await));
     assert_eq!(kind(store.append(A, 4, record(4, 20)).await), "invalid");
     store.append(A, 3, record(3, 20)).await.unwrap();
-    let all = read_all(&*store, A, 0, 1 << 20).await;
+    let all = read_all(&store, A, 0, 1 << 20).await;
     assert_eq!(all, (1..=3).map(|number| Record { number, bytes: record(number, 20) }).collect::<Vec<_>>());
 }
 
 /// Each shard has numbers, extent and records of its own; a shard that is not there is refused.
 pub async fn shards_do_not_see_each_other(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=5, 100).await;
-    fill(&*store, B, 1..=2, 200).await;
-    fill(&*store, A, 6..=7, 100).await;
-    assert_eq!(read_all(&*store, A, 0, 1 << 20).await.len(), 7);
-    assert_eq!(read_all(&*store, B, 0, 1 << 20).await.len(), 2);
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=5, 100).await;
+    fill(&store, B, 1..=2, 200).await;
+    fill(&store, A, 6..=7, 100).await;
+    assert_eq!(read_all(&store, A, 0, 1 << 20).await.len(), 7);
+    assert_eq!(read_all(&store, B, 0, 1 << 20).await.len(), 2);
     store.flush(A, vec![], 6).await.unwrap();
     assert_eq!(store.extent(A).await.unwrap(), Extent { checkpoint: 6, trimmed: 0, last: 7 });
     assert_eq!(store.extent(B).await.unwrap(), Extent { checkpoint: 0, trimmed: 0, last: 2 });
@@ -165,30 +270,30 @@ pub async fn shards_do_not_see_each_other(place: &dyn Place) {
 
 /// From nothing to 1 MiB.
 pub async fn records_may_be_empty_and_have_a_largest_size(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let largest = ordermill_station::limits::RECORD_BYTES;
     store.append(A, 1, Bytes::new()).await.unwrap();
     store.append(A, 2, record(2, largest)).await.unwrap();
     assert_eq!(kind(store.append(A, 3, record(3, largest + 1)).await), "invalid");
     store.append(A, 3, Bytes::new()).await.unwrap();
-    let all = read_all(&*store, A, 0, 1 << 20).await;
+    let all = read_all(&store, A, 0, 1 << 20).await;
     assert_eq!(all.iter().map(|found| found.bytes.len()).collect::<Vec<_>>(), [0, largest, 0]);
     assert_eq!(all[1].bytes, record(2, largest));
 }
 
 /// Shards append side by side without getting into each other's way.
 pub async fn appends_of_all_shards_at_once(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let mut shards = tokio::task::JoinSet::new();
     for shard in 0..SHARDS {
         let store = Arc::clone(&store);
-        shards.spawn(async move { fill(&*store, ShardId(shard), 1..=50, 300 + shard as usize).await });
+        shards.spawn(async move { fill(&store, ShardId(shard), 1..=50, 300 + shard as usize).await });
     }
     while let Some(done) = shards.join_next().await {
         done.unwrap();
     }
     for shard in 0..SHARDS {
-        let all = read_all(&*store, ShardId(shard), 0, 4_000).await;
+        let all = read_all(&store, ShardId(shard), 0, 4_000).await;
         assert_eq!(all.len(), 50);
         assert!(all.iter().zip(1..).all(|(found, number)| found.bytes == record(number, 300 + shard as usize)));
     }
@@ -196,7 +301,7 @@ pub async fn appends_of_all_shards_at_once(place: &dyn Place) {
 
 /// What is acknowledged can be read at once, and what is read is acknowledged or becomes so.
 pub async fn readers_follow_the_tail(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let writer = tokio::spawn({
         let store = Arc::clone(&store);
         async move {
@@ -219,8 +324,8 @@ pub async fn readers_follow_the_tail(place: &dyn Place) {
 
 /// A flush adds, replaces and deletes rows, and moves the mark.
 pub async fn rows_and_mark_change_together(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=3, 20).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=3, 20).await;
     let [a, b, c, d] = ["a", "b", "c", "d"].map(|rest| key(place, 1, rest));
     let value = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
     store.flush(A, vec![(a.clone(), value("1")), (b.clone(), value("")), (c.clone(), value("3"))], 2).await.unwrap();
@@ -234,8 +339,8 @@ pub async fn rows_and_mark_change_together(place: &dyn Place) {
 
 /// A mark goes neither back nor past the last record.
 pub async fn a_mark_stays_between_the_last_one_and_the_journal(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=3, 20).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=3, 20).await;
     assert_eq!(kind(store.flush(A, vec![], 4).await), "invalid");
     store.flush(A, vec![], 2).await.unwrap();
     assert_eq!(kind(store.flush(A, vec![], 1).await), "invalid");
@@ -247,9 +352,9 @@ pub async fn a_mark_stays_between_the_last_one_and_the_journal(place: &dyn Place
 /// Flushes of all shards at the same time, a wrong one among them: each has its own answer, its rows
 /// and its mark.
 pub async fn shards_that_flush_at_once_have_what_is_theirs(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     for shard in 0..SHARDS {
-        fill(&*store, ShardId(shard), 1..=20, 20).await;
+        fill(&store, ShardId(shard), 1..=20, 20).await;
     }
     let mut flushes = Vec::new();
     for round in 1..=20_u64 {
@@ -275,8 +380,8 @@ pub async fn shards_that_flush_at_once_have_what_is_theirs(place: &dyn Place) {
 
 /// Bounds are kept to, limits too, and a page says whether there is more.
 pub async fn scans_go_from_bound_to_bound(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=1, 20).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=1, 20).await;
     let keys: Vec<Bytes> = (0..50).map(|at| key(place, 1, &format!("{at:02}"))).collect();
     store.flush(A, keys.iter().map(|key| (key.clone(), Some(key.clone()))).collect(), 1).await.unwrap();
     let scan = async |from, to, limit| {
@@ -299,8 +404,8 @@ pub async fn scans_go_from_bound_to_bound(place: &dyn Place) {
 
 /// Rows that are written again and again are those of the last flush.
 pub async fn many_rows_survive_many_flushes(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=30, 20).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=30, 20).await;
     let keys: Vec<Bytes> = (0..300).map(|at| key(place, 1, &format!("{at:04}"))).collect();
     for round in 1..=30_u64 {
         let of = |at: usize| (at + round as usize).is_multiple_of(3);
@@ -322,8 +427,8 @@ pub async fn many_rows_survive_many_flushes(place: &dyn Place) {
 
 /// Only what the rows contain may be trimmed.
 pub async fn trimming_stops_at_the_mark(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=10, 50).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=10, 50).await;
     assert_eq!(kind(store.trim(A, 1).await), "invalid");
     store.flush(A, vec![], 6).await.unwrap();
     assert_eq!(kind(store.trim(A, 7).await), "invalid");
@@ -334,12 +439,12 @@ pub async fn trimming_stops_at_the_mark(place: &dyn Place) {
 
 /// A reader that comes too late is told so; one at the mark is not too late.
 pub async fn below_the_trim_mark_nothing_is_read(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=10, 50).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=10, 50).await;
     store.flush(A, vec![], 10).await.unwrap();
     store.trim(A, 6).await.unwrap();
     assert_eq!(kind(store.read(A, 5, 1000).await), "invalid");
-    let rest = read_all(&*store, A, 6, 1000).await;
+    let rest = read_all(&store, A, 6, 1000).await;
     assert_eq!(rest.iter().map(|found| found.number).collect::<Vec<_>>(), [7, 8, 9, 10]);
     store.trim(A, 10).await.unwrap();
     assert_eq!(store.read(A, 10, 1000).await.unwrap(), []);
@@ -349,7 +454,7 @@ pub async fn below_the_trim_mark_nothing_is_read(place: &dyn Place) {
 
 /// A coordination value changes only from what the caller believes it to be.
 pub async fn values_change_only_as_expected(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let [one, two] = ["one", "two"].map(|text| Bytes::from_static(text.as_bytes()));
     assert!(!store.compare_and_set("map", Some(one.clone()), two.clone()).await.unwrap());
     assert!(store.compare_and_set("map", None, one.clone()).await.unwrap());
@@ -363,7 +468,7 @@ pub async fn values_change_only_as_expected(place: &dyn Place) {
 
 /// Of many who expect the same value one succeeds.
 pub async fn one_of_many_writers_wins(place: &dyn Place) {
-    let store = place.open().await;
+    let store = Opened::at(place).await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..8_u8 {
         let store = Arc::clone(&store);
@@ -379,25 +484,77 @@ pub async fn one_of_many_writers_wins(place: &dyn Place) {
 
 /// Closing and opening changes nothing; a closed store does nothing more.
 pub async fn everything_is_there_after_opening_again(place: &dyn Place) {
-    let store = place.open().await;
-    fill(&*store, A, 1..=20, 5_000).await;
-    fill(&*store, B, 1..=3, 50).await;
+    let store = Opened::at(place).await;
+    fill(&store, A, 1..=20, 5_000).await;
+    fill(&store, B, 1..=3, 50).await;
     let row = (key(place, 1, "a"), Some(Bytes::from_static(b"1")));
     store.flush(A, vec![row.clone()], 10).await.unwrap();
     store.trim(A, 5).await.unwrap();
     assert!(store.compare_and_set("map", None, Bytes::from_static(b"x")).await.unwrap());
     store.close().await.unwrap();
     assert!(store.append(A, 21, record(21, 20)).await.is_err());
-    drop(store);
-    let store = place.open().await;
+    let store = store.again(place).await;
     assert_eq!(store.extent(A).await.unwrap(), Extent { checkpoint: 10, trimmed: 5, last: 20 });
     assert_eq!(store.extent(B).await.unwrap(), Extent { checkpoint: 0, trimmed: 0, last: 3 });
     assert_eq!(store.get(&[row.0]).await.unwrap(), [row.1]);
     assert_eq!(store.load("map").await.unwrap().as_deref(), Some(&b"x"[..]));
     assert_eq!(kind(store.read(A, 4, 1000).await), "invalid");
-    let rest = read_all(&*store, A, 5, 20_000).await;
+    let rest = read_all(&store, A, 5, 20_000).await;
     assert!(rest.iter().zip(6..).all(|(found, number)| found.bytes == record(number, 5_000)));
     assert_eq!(rest.len(), 15);
-    fill(&*store, A, 21..=22, 20).await;
-    assert_eq!(read_all(&*store, B, 0, 1000).await.len(), 3);
+    fill(&store, A, 21..=22, 20).await;
+    assert_eq!(read_all(&store, B, 0, 1000).await.len(), 3);
+}
+
+/// What is handed on from owner to owner is the last record, whoever wrote it.
+pub async fn an_owner_begins_where_the_last_one_ended(place: &dyn Place) {
+    let store = place.open().await;
+    let asked = Mutex::new(Vec::new());
+    let fence = |last: Option<&[u8]>| {
+        asked.lock().push(last.map(<[u8]>::to_vec));
+        Ok(Bytes::from_static(FENCE))
+    };
+    let first = store.take_over(A, &fence).await.unwrap();
+    store.append(A, first.last + 1, record(1, 20)).await.unwrap();
+    let second = store.take_over(A, &fence).await.unwrap();
+    if !store.is_shared() {
+        assert_eq!((first.last, second.last), (0, 1));
+        assert_eq!(*asked.lock(), Vec::<Option<Vec<u8>>>::new(), "nobody asks for what is not written");
+        return;
+    }
+    assert_eq!((first.last, second.last), (1, 3));
+    assert_eq!(*asked.lock(), [None, Some(record(1, 20).to_vec())]);
+    let third = store.take_over(A, &fence).await.unwrap();
+    assert_eq!(third, Extent { checkpoint: 0, trimmed: 0, last: 4 });
+    assert_eq!(asked.lock().last().unwrap().as_deref(), Some(FENCE));
+    let all: Vec<Bytes> = store.read(A, 0, 1 << 20).await.unwrap().into_iter().map(|found| found.bytes).collect();
+    assert_eq!(all, [FENCE.into(), record(1, 20), FENCE.into(), FENCE.into()]);
+}
+
+/// Where a store is shared, two have it open, and the earlier owner is told that it is no more.
+pub async fn only_one_owner_can_prove_and_write(place: &dyn Place) {
+    let old = place.open().await;
+    let began = old.take_over(A, &|_| Ok(FENCE.into())).await.unwrap().last;
+    old.prove(A).await.unwrap();
+    old.append(A, began + 1, record(1, 20)).await.unwrap();
+    old.prove(A).await.unwrap();
+    if !old.is_shared() {
+        return;
+    }
+    let row = |text: &'static str| vec![(key(place, 1, "a"), Some(Bytes::from_static(text.as_bytes())))];
+    assert_eq!(kind(old.append(B, 1, record(1, 20)).await), "invalid", "a shard that it has not taken over");
+    let new = place.open().await;
+    let taken = new.take_over(A, &|_| Ok(FENCE.into())).await.unwrap();
+    assert_eq!(taken, Extent { checkpoint: 0, trimmed: 0, last: began + 2 });
+    new.prove(A).await.unwrap();
+    assert_eq!(kind(old.prove(A).await), "fenced");
+    assert_eq!(kind(old.flush(A, row("old"), began + 1).await), "fenced");
+    assert_eq!(kind(old.append(A, began + 2, record(2, 20)).await), "fenced");
+    assert_eq!(new.get(&[key(place, 1, "a")]).await.unwrap(), [None]);
+    new.append(A, began + 3, record(2, 30)).await.unwrap();
+    new.flush(A, row("new"), began + 3).await.unwrap();
+    assert_eq!(new.get(&[key(place, 1, "a")]).await.unwrap(), [Some(Bytes::from_static(b"new"))]);
+    assert_eq!(old.extent(A).await.unwrap(), Extent { checkpoint: began + 3, trimmed: 0, last: began + 3 });
+    let all: Vec<u64> = old.read(A, 0, 1 << 20).await.unwrap().into_iter().map(|found| found.number).collect();
+    assert_eq!(all, (1..=began + 3).collect::<Vec<_>>());
 }

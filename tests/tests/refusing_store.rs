@@ -11,7 +11,7 @@ use futures::future::join_all;
 use ordermill_order::id::{Class, identity};
 use ordermill_order::{Action, Command, NewOrder, OrderId, Outcome, Refusal};
 use ordermill_routing::Error;
-use ordermill_store::{Change, Error as StoreError, Extent, Page, Record, ShardId, Store};
+use ordermill_store::{Change, Error as StoreError, Extent, Fence, Page, Record, ShardId, Store};
 use ordermill_tests::engine::{Engine, new_order, open_store};
 use tempfile::TempDir;
 
@@ -33,6 +33,18 @@ struct Refusing {
 
 #[async_trait::async_trait]
 impl Store for Refusing {
+    async fn take_over(&self, shard: ShardId, fence: &Fence<'_>) -> Result<Extent, StoreError> {
+        self.store.take_over(shard, fence).await
+    }
+
+    async fn prove(&self, shard: ShardId) -> Result<(), StoreError> {
+        self.store.prove(shard).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), StoreError> {
         if self.appends.fetch_add(1, Ordering::SeqCst) % REFUSED == REFUSED - 1 {
             self.refused.fetch_add(1, Ordering::SeqCst);

@@ -19,13 +19,16 @@ const WAY: &[&str] = &[
     "ordermill-order",
     "ordermill-journal",
     "ordermill-embedded",
+    "ordermill-tikv",
+    "ordermill-transactional",
     "ordermill-store",
     "ordermill-station",
     "ordermill-api",
 ];
 
 /// Libraries that only one of our server's crates may name.
-const ONE_ROOM: &[(&str, &str)] = &[("axum", "ordermill-ingress"), ("fjall", "ordermill-embedded")];
+const ONE_ROOM: &[(&str, &str)] =
+    &[("axum", "ordermill-ingress"), ("fjall", "ordermill-embedded"), ("tikv-client", "ordermill-tikv")];
 
 /// Lines of a source file above which it should be split.
 const FILE_LINES: usize = 500;

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_station::{clock, limits};
-use ordermill_store::{Change, Error, Extent, Page, Record, ShardId, Store};
+use ordermill_store::{Change, Error, Extent, Fence, Page, Record, ShardId, Store};
 use parking_lot::Mutex;
 
 use self::flush::Flushes;
@@ -200,6 +200,19 @@ impl Inner {
 
 #[async_trait::async_trait]
 impl Store for Embedded {
+    /// The lock of the directory has ended every earlier owner.
+    async fn take_over(&self, shard: ShardId, _fence: &Fence<'_>) -> Result<Extent, Error> {
+        self.extent(shard).await
+    }
+
+    async fn prove(&self, shard: ShardId) -> Result<(), Error> {
+        self.shard(shard).map(drop)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), Error> {
         let shard = self.shard(shard)?;
         self.0.space.check(0)?;

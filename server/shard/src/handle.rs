@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::generation::Changes;
+use crate::proof::Proofs;
 
 /// Why a command came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -158,11 +159,12 @@ pub struct Handle {
     steps: mpsc::Sender<Queued>,
     creates: mpsc::Sender<Queued>,
     reads: mpsc::Sender<Read>,
+    proofs: Option<Proofs>,
     gauges: Arc<Gauges>,
     committed: watch::Receiver<u64>,
 }
 
-fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::Unavailable("the shard is not served here".into())
 }
 
@@ -181,7 +183,8 @@ impl Handle {
         let (creates, creates_in) = mpsc::channel(mailbox);
         let (reads, reads_in) = mpsc::channel(mailbox);
         let gauges = Arc::default();
-        let handle = Self { id, range, clock, store, messages, steps, creates, reads, gauges, committed };
+        let proofs = store.is_shared().then(|| Proofs::of(store.clone(), id));
+        let handle = Self { id, range, clock, store, messages, steps, creates, reads, proofs, gauges, committed };
         (handle, Lanes { messages: messages_in, steps: steps_in, creates: creates_in, reads: reads_in })
     }
 
@@ -259,13 +262,27 @@ impl Handle {
 
     /// Reads a committed row, linearizably: of the state at the call, or a later one.
     pub async fn get(&self, key: RowKey) -> Result<Option<Bytes>, Error> {
+        let proof = self.proof();
         let (reply, pending) = oneshot::channel();
         self.reads.send(Read::Get(key.clone(), reply)).await.map_err(|_| stopped())?;
-        match pending.await.map_err(|_| stopped())? {
-            Some(row) => Ok(row),
+        let row = match pending.await.map_err(|_| stopped())? {
+            Some(row) => row,
             None => {
                 let mut rows = self.store.get(&[key.to_bytes()]).await.map_err(|error| from_store(&error))?;
-                Ok(rows.pop().flatten())
+                rows.pop().flatten()
+            }
+        };
+        proof.await?;
+        Ok(row)
+    }
+
+    /// That what is read after this call is the shard's state at the call or later. Begins at once.
+    fn proof(&self) -> impl Future<Output = Result<(), Error>> + use<> {
+        let proof = self.proofs.as_ref().map(Proofs::begin);
+        async move {
+            match proof {
+                Some(proof) => proof.await,
+                None => Ok(()),
             }
         }
     }
@@ -273,11 +290,13 @@ impl Handle {
     /// Reads committed rows in key order, at most `limit`. Rows that change while the page is read
     /// may be seen before or after their change.
     pub async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Scan, Error> {
+        let proof = self.proof();
         let (reply, pending) = oneshot::channel();
         let read = Read::Changed { from: from.clone(), to: to.clone(), limit, reply };
         self.reads.send(read).await.map_err(|_| stopped())?;
         let (changed, more_changed) = pending.await.map_err(|_| stopped())?;
         let stored = self.store.scan(from, to, limit).await.map_err(|error| from_store(&error))?;
+        proof.await?;
         Ok(merge(changed, more_changed, stored, limit))
     }
 

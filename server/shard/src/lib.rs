@@ -15,6 +15,7 @@ mod flush;
 mod generation;
 mod handle;
 mod keys;
+mod proof;
 mod recover;
 mod rows;
 mod state;

@@ -9,7 +9,8 @@ use ordermill_delivery::{Entry, Mail};
 use ordermill_journal::{FORMAT, Record, decode};
 use ordermill_station::limits;
 use ordermill_store::keys::RowKey;
-use ordermill_store::{Error, keys};
+use ordermill_store::{Error, ShardId, keys};
+use prost::Message as _;
 
 use crate::convert::Row;
 use crate::handle::merge;
@@ -17,10 +18,33 @@ use crate::keys::bands;
 use crate::rows::decoded;
 use crate::task::Service;
 
+/// Decodes a record of `shard`; without a number the last one.
+fn record_of(shard: ShardId, number: Option<u64>, bytes: Bytes) -> Result<Record, Error> {
+    let name = number.map_or("the last record".to_owned(), |number| format!("record {number}"));
+    let record: Record =
+        decode("a record", bytes).map_err(|error| Error::Corrupt(format!("{name} of shard {shard}: {error}")))?;
+    if record.format > FORMAT {
+        let text = format!("{name} has format {}, this build knows {FORMAT}: use a newer one", record.format);
+        return Err(Error::Invalid(text));
+    }
+    Ok(record)
+}
+
+/// The record with which an owner begins: it changes nothing, and carries on time and sequence.
+fn fence_after(last: Option<&Record>, incarnation: u64, now_ms: u64) -> Record {
+    let (time_ms, sequence) = last.map_or((0, 1), |last| (last.time_ms, last.sequence));
+    Record { format: FORMAT, time_ms: time_ms.max(now_ms), sequence, incarnation, ..Record::default() }
+}
+
 impl Service {
-    /// Reads back what this shard was; says what has to be sent again.
+    /// Takes the shard over and reads back what it was; says what has to be sent again.
     pub(crate) async fn recover(&mut self) -> Result<Vec<Mail>, Error> {
-        let extent = self.store.extent(self.config.id).await?;
+        let (id, incarnation, now_ms) = (self.config.id, self.config.incarnation, self.clock.now_ms());
+        let fence = move |last: Option<&[u8]>| {
+            let last = last.map(|bytes| record_of(id, None, Bytes::copy_from_slice(bytes))).transpose()?;
+            Ok(fence_after(last.as_ref(), incarnation, now_ms).encode_to_vec().into())
+        };
+        let extent = self.store.take_over(id, &fence).await?;
         self.number = extent.checkpoint;
         // Time and sequence go on from the last record, even where all of it has been flushed.
         let mut after = extent.checkpoint.min(extent.last.saturating_sub(1)).max(extent.trimmed);
@@ -42,13 +66,7 @@ impl Service {
     }
 
     fn replay(&mut self, number: u64, bytes: Bytes) -> Result<(), Error> {
-        let record: Record = decode("a record", bytes)
-            .map_err(|error| Error::Corrupt(format!("record {number} of shard {}: {error}", self.config.id)))?;
-        if record.format > FORMAT {
-            let text =
-                format!("record {number} has format {}, this build knows {FORMAT}: use a newer one", record.format);
-            return Err(Error::Invalid(text));
-        }
+        let record = record_of(self.config.id, Some(number), bytes)?;
         self.last_ms = self.last_ms.max(record.time_ms);
         self.sequence = self.sequence.max(record.sequence);
         if number > self.number {

@@ -88,12 +88,33 @@ impl Error {
     }
 }
 
+/// Makes the record with which an owner begins, from the last record of the journal (none: `None`).
+///
+/// It carries on what the last record says of the shard, so that whoever reads the journal next finds
+/// that in its last record whoever wrote it.
+pub type Fence<'a> = dyn Fn(Option<&[u8]>) -> Result<Bytes, Error> + Send + Sync + 'a;
+
 /// A store of journals and rows.
 ///
 /// One caller per shard: `append` and `flush` of one shard are never called side by side with
 /// themselves. Everything else may be called from anywhere.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Makes this process the owner of `shard` and ends every earlier one: what those append or flush
+    /// from now on is refused. Answers how far the journal is then. Before it, `append`, `flush` and
+    /// `trim` of the shard are `Invalid` where a store is shared.
+    ///
+    /// A store that other processes may write appends what `fence` makes: `last` is then its number, and
+    /// the epoch of this owner. One that only this process has open appends nothing.
+    async fn take_over(&self, shard: ShardId, fence: &Fence<'_>) -> Result<Extent, Error>;
+
+    /// Returns when it is certain that, after this call began, no other owner had written to `shard`:
+    /// what this owner had committed by then was all there was. `Fenced` otherwise.
+    async fn prove(&self, shard: ShardId) -> Result<(), Error>;
+
+    /// Whether other processes may write here. If not, nothing needs to be proven.
+    fn is_shared(&self) -> bool;
+
     /// Makes record `number` of `shard` durable. Returns only when it survives a crash.
     ///
     /// `number` is the last one plus one: anything else is `Invalid`, or `Fenced` when another
