@@ -1,10 +1,11 @@
-//! The project's chores: `cargo xtask test`, `demo`, `bench`, `codegen`, `tidy`.
+//! The project's chores: `cargo xtask test`, `servers`, `demo`, `bench`, `codegen`, `tidy`.
 //!
 //! Knows how to call the project's own tools; knows nothing of orders.
 
 mod codegen;
 mod demo;
 mod run;
+mod servers;
 mod test;
 mod tidy;
 
@@ -27,7 +28,11 @@ enum Chore {
         /// Only what needs no release build and no long runs.
         #[arg(long)]
         fast: bool,
+        #[command(flatten)]
+        servers: servers::Arguments,
     },
+    /// Build the PD and the store that tests run against, and print where they are.
+    Servers,
     /// Build, start the engine, feed it generated orders, and stay up.
     Demo(demo::Arguments),
     /// Measure: see `--help` behind `--` for what.
@@ -44,7 +49,8 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Test { fast } => test::run(fast),
+        Chore::Test { fast, servers } => test::run(fast, &servers),
+        Chore::Servers => servers::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Bench { arguments } => run::bench(&arguments),
         Chore::Codegen => codegen::run(),

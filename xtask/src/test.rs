@@ -5,42 +5,48 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{run, tidy};
+use crate::servers::Arguments;
+use crate::{run, servers, tidy};
 
 /// A name and what to run.
-type Suite = (&'static str, fn() -> Result<()>);
+type Suite = (&'static str, fn(&Arguments) -> Result<()>);
 
 const CHECKS: &[Suite] = &[
-    ("formatting", || run::cargo(&["fmt", "--all", "--check"])),
-    ("tidy", tidy::run),
-    ("clippy", || run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])),
-    ("dependencies", dependencies),
+    ("formatting", |_| run::cargo(&["fmt", "--all", "--check"])),
+    ("tidy", |_| tidy::run()),
+    ("clippy", |_| run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])),
+    ("dependencies", |_| dependencies()),
 ];
 
 /// Tests that need nothing but this process.
 const UNIT: Suite =
-    ("unit and property tests", || run::cargo(&["test", "--workspace", "--locked", "--exclude", "ordermill-tests"]));
+    ("unit and property tests", |_| run::cargo(&["test", "--workspace", "--locked", "--exclude", "ordermill-tests"]));
+
+/// PD and a store for the tests after it: a step of its own, as the first time it builds them.
+const SERVERS: Suite = ("servers for the tests", |arguments| servers::environment(arguments).map(drop));
 
 /// Tests that run real stores, real processes and real files.
-const BLACK_BOX: Suite = ("black-box tests", || {
+const BLACK_BOX: Suite = ("black-box tests", |arguments| {
     run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "orderctl"])?;
-    run::cargo(&["test", "--locked", "--package", "ordermill-tests"])
+    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
+    test.envs(servers::environment(arguments)?);
+    run::check(test)
 });
 
 /// Runs all suites, or with `fast` those that take no more than a few minutes.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
-pub(crate) fn run(fast: bool) -> Result<()> {
+pub(crate) fn run(fast: bool, servers: &Arguments) -> Result<()> {
     let mut suites = CHECKS.to_vec();
     suites.push(UNIT);
     if !fast {
-        suites.push(BLACK_BOX);
+        suites.extend([SERVERS, BLACK_BOX]);
     }
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, suite) in suites {
         println!("==> {name}");
         std::io::stdout().flush()?;
         let begun = Instant::now();
-        let result = suite();
+        let result = suite(servers);
         times.push((name, begun.elapsed()));
         if result.is_err() {
             eprintln!("==> {name} failed after {:.0?}", begun.elapsed());

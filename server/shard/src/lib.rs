@@ -9,7 +9,7 @@ mod apply;
 mod batch;
 mod build;
 mod commit;
-mod convert;
+pub mod convert;
 mod encode;
 mod flush;
 mod generation;

@@ -50,13 +50,21 @@ pub trait Service: Send + Sync + fmt::Debug + 'static {
     /// A timestamp that is later than everything that was committed before the call.
     async fn timestamp(&self) -> Result<Timestamp, Failure>;
 
-    /// Writes `key` in a transaction of its own that began at `start`, in one phase, if no value is
-    /// there. Whether one is there does not depend on `start`.
+    /// Begins a transaction that will write: a timestamp as `timestamp` gives it, to be handed to one call
+    /// of `insert` or `write` of the same service. Nothing is sent by it, and one that is not used needs no
+    /// end; one that was left for long, or is older than a `reconnect`, may be forgotten.
+    async fn begin(&self) -> Result<Timestamp, Failure>;
+
+    /// Writes `key` in the transaction that began at `start`, in one phase, if no value is there. Whether
+    /// one is there does not depend on `start`; a value that was deleted after `start` is a conflict.
+    ///
+    /// Whatever the answer, `start` is used up then. One that is used up or forgotten is `Unavailable`, and
+    /// nothing was sent: begin again.
     async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure>;
 
-    /// Writes all of `mutations`, or none, in a transaction that began at `start`: a conflict if one
+    /// Writes all of `mutations`, or none, in the transaction that began at `start`: a conflict if one
     /// of the keys was changed after `start`. At most 16,384 bytes of keys and values together where
-    /// there is more than one.
+    /// there is more than one. `start` is used up as by `insert`.
     async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure>;
 
     /// The value of `key` as of `at`.

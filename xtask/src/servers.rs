@@ -1,0 +1,150 @@
+//! PD and a store that speaks TiKV's protocol, built from Go modules for the tests that need real ones.
+//!
+//! What is built lies outside the checkout, under the user's cache directory, and is built again only when
+//! its module changes. Never touches a module of the checkout, nor settings of Go.
+
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+/// Which PD and which store the tests run against; what is not named is built.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Addresses of a running PD, for the tests of a store that need not stop it.
+    #[arg(long, value_name = "ADDRESS[,ADDRESS]")]
+    pub(crate) pd: Option<String>,
+    /// A PD server to start.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) pd_server: Option<PathBuf>,
+    /// A TiKV server to start.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) tikv_server: Option<PathBuf>,
+}
+
+/// A server, and how it is built.
+struct Server {
+    /// Its name and that of its file.
+    name: &'static str,
+    /// The directory of its module.
+    module: &'static str,
+    /// The command's package.
+    package: &'static str,
+    /// What `go build` is told besides.
+    flags: &'static [&'static str],
+}
+
+/// A real PD.
+const PD: Server = Server {
+    name: "pd-server",
+    module: "tests/servers/pd",
+    package: "github.com/tikv/pd/cmd/pd-server",
+    // Both servers link symbols that newer linkers of Go keep to themselves. Without a version of its own, PD
+    // refuses stores that tell theirs.
+    flags: &[
+        "-tags=without_dashboard",
+        "-ldflags=-checklinkname=0 -s -w -X github.com/tikv/pd/pkg/versioninfo.PDReleaseVersion=v6.6.0",
+    ],
+};
+/// A store that speaks TiKV's protocol; no registry ships TiKV itself.
+const STORE: Server = Server {
+    name: "unistore-server",
+    module: "tests/servers/unistore",
+    package: "github.com/ngaut/unistore/cmd/unistore-server",
+    flags: &["-ldflags=-checklinkname=0 -s -w"],
+};
+
+/// The first Go whose linker knows `-checklinkname`.
+const GO_MIN: u32 = 23;
+
+/// Builds what is not built yet and prints where it is.
+pub(crate) fn run() -> Result<()> {
+    for server in [&PD, &STORE] {
+        println!("{}", path(server)?.display());
+    }
+    Ok(())
+}
+
+/// The environment that tells the tests what to start, built where it is not named.
+pub(crate) fn environment(arguments: &Arguments) -> Result<Vec<(&'static str, OsString)>> {
+    let place = |named: &Option<PathBuf>, server: &Server| match named {
+        Some(path) => fs::canonicalize(path).with_context(|| format!("{} is not there", path.display())),
+        None => path(server),
+    };
+    let mut environment = vec![
+        ("ORDERMILL_PD_SERVER", place(&arguments.pd_server, &PD)?.into()),
+        ("ORDERMILL_TIKV_SERVER", place(&arguments.tikv_server, &STORE)?.into()),
+    ];
+    environment.extend(arguments.pd.as_ref().map(|pd| ("ORDERMILL_PD", pd.into())));
+    Ok(environment)
+}
+
+/// Where a server is; built first if it is not there.
+fn path(server: &Server) -> Result<PathBuf> {
+    let module = run::root().join(server.module);
+    let directory = cache()?.join(format!("{:016x}", fingerprint(server, &module)?));
+    let path = directory.join(server.name);
+    if !path.is_file() {
+        fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        build(server, &module, &path)?;
+    }
+    Ok(path)
+}
+
+fn cache() -> Result<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME names a directory")?.join("ordermill/servers"))
+}
+
+/// Tells one state of a module from another. Another compiler of this file may count otherwise, which costs
+/// a build.
+fn fingerprint(server: &Server, module: &Path) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    (server.package, server.flags).hash(&mut hasher);
+    for name in ["go.mod", "go.sum", "tools.go"] {
+        let path = module.join(name);
+        fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// Builds beside the place and moves there: whoever looks finds a whole file or none.
+fn build(server: &Server, module: &Path, path: &Path) -> Result<()> {
+    check_go()?;
+    eprintln!("Building {} (the first time takes a minute or two) …", server.name);
+    let fresh = path.with_extension(std::process::id().to_string());
+    let mut go = Command::new("go");
+    // The sums that are committed have to do: nothing is written to the checkout.
+    go.current_dir(module).env("CGO_ENABLED", "0").env("GOWORK", "off").args(["build", "-mod=readonly"]);
+    go.args(server.flags).arg("-o").arg(&fresh).arg(server.package);
+    run::check(go)?;
+    fs::rename(&fresh, path).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Says what is missing before Go does in its own words.
+fn check_go() -> Result<()> {
+    let help = format!(
+        "Go 1.{GO_MIN} or newer builds the PD and the store that the tests run against (`apt-get install golang-go`, \
+         where that is new enough, or https://go.dev/dl). Ones that are there already can be named with --pd-server \
+         and --tikv-server"
+    );
+    let version = match Command::new("go").args(["env", "GOVERSION"]).output() {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!("Go is not installed: {help}"),
+        Err(error) => return Err(error).context("go cannot be started"),
+    };
+    let minor =
+        version.strip_prefix("go1.").and_then(|rest| rest.split(['.', 'r', 'b', '-', ' ']).next()?.parse().ok());
+    // One whose version reads otherwise is newer than this line.
+    if minor.is_some_and(|minor: u32| minor < GO_MIN) {
+        bail!("{version} is too old: {help}");
+    }
+    Ok(())
+}
