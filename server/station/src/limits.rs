@@ -116,3 +116,55 @@ pub const SLOTS: u32 = 65_536;
 pub const BAND_SLOTS: u32 = 1_024;
 /// Shards of an embedded store unless asked otherwise (docs/decisions/0002-shard-count.md).
 pub const SHARDS_DEFAULT: u32 = 1;
+
+/// Longest wait for one call of a shared store's service. What was sent may go on all the same.
+pub const STORE_CALL: Duration = Duration::from_secs(5);
+/// Longest wait for a call that collects garbage, which visits every region.
+pub const STORE_GARBAGE_CALL: Duration = Duration::from_mins(10);
+/// How long a shared store tries again what fails before it says so: longer than electing a leader takes.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a shared store looks for evidence of a write that it has sent before it says that the outcome
+/// is unknown: the shard then stops, which costs more than waiting.
+pub const STORE_EVIDENCE: Duration = Duration::from_secs(30);
+/// Pause of a shared store before it tries again, at first; it doubles.
+pub const STORE_BACKOFF: Duration = Duration::from_millis(5);
+/// Longest pause of a shared store before it tries again.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// Age above which a timestamp that was taken in advance is dropped.
+pub const STORE_TIMESTAMP_AGE: Duration = Duration::from_secs(1);
+/// Age of the last evidence that a number is free above which the trim mark is asked too: a number is
+/// free again once its record was trimmed.
+pub const STORE_SLOW: Duration = Duration::from_secs(10);
+/// How long an owner deletes no records after it has taken over: twice [`STORE_SLOW`], so that whoever
+/// still tries to write one of their numbers asks the trim mark first.
+pub const STORE_TRIM_AFTER: Duration = Duration::from_secs(20);
+/// Looks that meet a gap in a journal, each at a new timestamp, before it counts as damage.
+pub const STORE_GAP_LOOKS: u32 = 8;
+/// Records of a page that is read from a shared store while their size is not known: three of the
+/// largest stay below the 4 MiB that an answer may have.
+pub const STORE_PAGE_RECORDS: u32 = 3;
+/// Records of such a page at most.
+pub const STORE_PAGE_RECORDS_MAX: u32 = 128;
+/// Bytes that such a page is meant to have, by the largest record seen so far.
+pub const STORE_PAGE_BYTES: usize = 1 << 20;
+/// Rows that are read from a shared store with one call: most are below 1 KiB, so an answer stays below
+/// 4 MiB. Where it does not, fewer are read.
+pub const STORE_ROWS: usize = 256;
+/// Bytes of keys and values of a transaction with several rows: above 16,384 it would need two phases.
+pub const STORE_FLUSH_BYTES: usize = 16_000;
+/// Transactions of a flush, and calls that read them back, that are under way at once.
+pub const STORE_FLUSH_IN_FLIGHT: usize = 16;
+/// Transactions of a flush for which the guard is read once.
+pub const STORE_FLUSH_ROUND: usize = 64;
+/// Records that one transaction deletes.
+pub const STORE_TRIM_RECORDS: u64 = 64;
+/// Bytes of a coordination value: what is larger is none.
+pub const STORE_VALUE_BYTES: usize = 1 << 20;
+/// Bytes of a coordination value's name: it is part of a key.
+pub const STORE_NAME_BYTES: usize = 1 << 10;
+/// Age at least of what a shared store lets its service forget: whoever was away for longer has to end.
+pub const STORE_GARBAGE_LAG: Duration = Duration::from_hours(1);
+/// Calls without an answer, one after another, after which the connection is made anew ...
+pub const STORE_RECONNECT_AFTER: u32 = 6;
+/// ... at most this often.
+pub const STORE_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
