@@ -44,6 +44,10 @@ impl Calls {
         self.call(Call::Timestamp, self.service.timestamp()).await
     }
 
+    pub(crate) async fn begin(&self) -> Result<Timestamp, Failure> {
+        self.call(Call::Begin, self.service.begin()).await
+    }
+
     pub(crate) async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
         self.call(Call::Insert, self.service.insert(start, key, value)).await
     }
@@ -195,7 +199,7 @@ impl Patience<'_> {
     /// Returns when it is time for the next try, and a lock in `range` is cleaned up if one was in the
     /// way. The error with which to end otherwise: `Unavailable` when the time is over, `Corrupt` after
     /// too many gaps.
-    pub(crate) async fn again(&mut self, trouble: impl Into<Trouble>, range: &Range) -> Result<(), Error> {
+    pub(crate) async fn again<T: Into<Trouble>>(&mut self, trouble: T, range: &Range) -> Result<(), Error> {
         let failure = match trouble.into() {
             Trouble::Final(error) => return Err(error),
             Trouble::Failure(failure) => failure,

@@ -92,7 +92,7 @@ impl Inner {
         let range = keys::only(&self.keys.guard(shard.id));
         loop {
             let look = async {
-                let starts = futures::future::try_join_all((0..count).map(|_| self.calls.timestamp())).await?;
+                let starts = futures::future::try_join_all((0..count).map(|_| self.calls.begin())).await?;
                 if let Some(latest) = starts.iter().max()
                     && !self.config.leaves_out(Planted::NoGuard)
                 {

@@ -11,6 +11,7 @@ use crate::Failure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Timestamp,
+    Begin,
     Insert,
     Write,
     Get,
@@ -21,8 +22,9 @@ pub(crate) enum Call {
     Reconnect,
 }
 
-const CALLS: [(Call, &str); 9] = [
+const CALLS: [(Call, &str); 10] = [
     (Call::Timestamp, "timestamp"),
+    (Call::Begin, "begin"),
     (Call::Insert, "insert"),
     (Call::Write, "write"),
     (Call::Get, "get"),

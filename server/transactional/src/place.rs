@@ -98,14 +98,14 @@ impl Inner {
         let now = self.clock.elapsed();
         match taken {
             Some(start) if now.saturating_sub(start.taken) <= limits::STORE_TIMESTAMP_AGE => Ok(start),
-            _ => Ok(Start { at: self.calls.timestamp().await?, taken: now }),
+            _ => Ok(Start { at: self.calls.begin().await?, taken: now }),
         }
     }
 
-    /// What stands at `key`, at a timestamp that is taken now.
+    /// What stands at `key`, at a timestamp that is taken now, and serves for the next insert.
     async fn read_back(&self, key: &Bytes) -> Result<(Option<Record>, Start), Trouble> {
         let taken = self.clock.elapsed();
-        let at = self.calls.timestamp().await?;
+        let at = self.calls.begin().await?;
         let found = self.calls.get(at, key.clone()).await?;
         Ok((found.map(Record::decode).transpose()?, Start { at, taken }))
     }

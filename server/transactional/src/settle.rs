@@ -32,7 +32,7 @@ impl Inner {
         let mut failed: Option<Failure> = None;
         loop {
             let look = async {
-                let at = self.calls.timestamp().await?;
+                let at = self.calls.begin().await?;
                 Ok::<_, Failure>((at, self.calls.get(at, key.clone()).await?))
             };
             let (at, found) = match look.await {

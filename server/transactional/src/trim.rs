@@ -76,7 +76,7 @@ impl Inner {
                 for from in (first..=through).step_by(limits::STORE_TRIM_RECORDS as usize) {
                     let to = through.min(from + limits::STORE_TRIM_RECORDS - 1);
                     let records = (from..=to).map(|number| (self.keys.record(shard.id, number), None));
-                    self.calls.write(self.calls.timestamp().await?, records.collect::<Vec<Mutation>>()).await?;
+                    self.calls.write(self.calls.begin().await?, records.collect::<Vec<Mutation>>()).await?;
                 }
                 Ok::<_, Trouble>(false)
             };

@@ -18,17 +18,17 @@ impl Inner {
         let key = self.keys.value(check(name, &[])?);
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
         loop {
-            match self.value(&key).await {
-                Ok((_, found)) => return Ok(found.map(|value| value.bytes)),
+            let value = async { self.value(self.calls.timestamp().await?, &key).await };
+            match value.await {
+                Ok(found) => return Ok(found.map(|value| value.bytes)),
                 Err(trouble) => patience.again(trouble, &keys::only(&key)).await?,
             }
         }
     }
 
-    async fn value(&self, key: &Bytes) -> Result<(Timestamp, Option<Value>), Trouble> {
-        let at = self.calls.timestamp().await?;
+    async fn value(&self, at: Timestamp, key: &Bytes) -> Result<Option<Value>, Trouble> {
         let found = self.calls.get(at, key.clone()).await?;
-        Ok((at, found.map(Value::decode).transpose()?))
+        Ok(found.map(Value::decode).transpose()?)
     }
 
     pub(crate) async fn compare_and_set(
@@ -45,10 +45,14 @@ impl Inner {
         let mut sent: Option<Nonce> = None;
         let mut failed: Option<Failure> = None;
         loop {
-            let (at, found) = match self.value(&key).await {
+            let look = async {
+                let at = self.calls.begin().await?;
+                Ok((at, self.value(at, &key).await?))
+            };
+            let (at, found) = match look.await {
                 Ok(found) => found,
                 Err(trouble) => {
-                    let again = patience.again(trouble, &range).await;
+                    let again = patience.again::<Trouble>(trouble, &range).await;
                     again.map_err(|error| unclear(sent.is_some(), error))?;
                     continue;
                 }

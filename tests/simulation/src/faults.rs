@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// Before a call: whether it gets through.
-    async fn begin(&self) -> Result<(), Failure> {
+    async fn pass(&self) -> Result<(), Failure> {
         self.thaw().await;
         let trouble = self.luck.lock().trouble();
         match trouble {
@@ -185,7 +185,7 @@ impl Client {
 
     /// A call that only reads.
     async fn read<T>(&self, call: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
-        self.begin().await?;
+        self.pass().await?;
         self.way().await;
         let done = call.await;
         self.way().await;
@@ -195,7 +195,8 @@ impl Client {
 
     /// A call that writes. It goes on when the caller does not wait for it any more.
     async fn send(&self, start: Timestamp, mutations: Vec<Mutation>, new: bool) -> Result<(), Failure> {
-        self.begin().await?;
+        self.store.take(start)?;
+        self.pass().await?;
         let fate = self.luck.lock().fate(mutations.len());
         let this = self.clone();
         let sent = tokio::spawn(async move { this.carry_out(fate, start, &mutations, new).await });
@@ -311,6 +312,10 @@ impl Luck {
 impl Service for Client {
     async fn timestamp(&self) -> Result<Timestamp, Failure> {
         self.read(self.store.timestamp()).await
+    }
+
+    async fn begin(&self) -> Result<Timestamp, Failure> {
+        self.read(self.store.begin()).await
     }
 
     async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {

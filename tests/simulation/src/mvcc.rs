@@ -54,6 +54,8 @@ struct State {
     /// The last timestamp given out.
     last: u64,
     keys: BTreeMap<Bytes, Key>,
+    /// Transactions that have begun and written nothing yet.
+    begun: BTreeSet<u64>,
     /// The latest read of each region.
     read: Vec<u64>,
     safe_point: u64,
@@ -125,6 +127,14 @@ impl Mvcc {
         let now_ms = self.now_ms();
         let taken = self.step(("timestamp", 0, &[]), |state| Ok(state.oracle(now_ms)));
         Timestamp(taken.unwrap_or_default())
+    }
+
+    /// Uses up a transaction that has begun. `Unavailable` when there is none.
+    pub fn take(&self, start: Timestamp) -> Result<(), Failure> {
+        if self.state.lock().begun.remove(&start.0) {
+            return Ok(());
+        }
+        Err(Failure::Unavailable(format!("no transaction has begun at {}, or it has written already", start.0)))
     }
 
     /// Writes all of `mutations` in one phase, or none; `new`: no value may be there.
@@ -305,11 +315,19 @@ impl Service for Mvcc {
         Ok(self.now())
     }
 
+    async fn begin(&self) -> Result<Timestamp, Failure> {
+        let start = self.now();
+        self.state.lock().begun.insert(start.0);
+        Ok(start)
+    }
+
     async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
+        self.take(start)?;
         self.one_phase(start, &[(key, Some(value))], true)
     }
 
     async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
+        self.take(start)?;
         self.one_phase(start, &mutations, false)
     }
 
