@@ -168,3 +168,37 @@ pub const STORE_GARBAGE_LAG: Duration = Duration::from_hours(1);
 pub const STORE_RECONNECT_AFTER: u32 = 6;
 /// ... at most this often.
 pub const STORE_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of one frame between members: the largest order, a chunk of an import or a page of rows fits.
+/// A page that is larger is cut; anything else is refused.
+pub const PEER_FRAME_BYTES: usize = 8 << 20;
+/// Bytes of the first frame of a connection between members, before it is known who speaks.
+pub const PEER_HELLO_BYTES: usize = 4 << 10;
+/// Requests of one connection between members that have no answer yet: two seconds' worth of what a
+/// member passes on at peak; beyond that the other side is the bottleneck and callers hear `Busy`.
+pub const PEER_IN_FLIGHT: usize = 8_192;
+/// Beats and administration in flight beyond [`PEER_IN_FLIGHT`]: a busy member is not a dead one.
+pub const PEER_IN_FLIGHT_URGENT: usize = 64;
+/// Bytes of requests, or of answers, that wait to be written to one connection between members.
+pub const PEER_QUEUE_BYTES: usize = 32 << 20;
+/// Bytes of mail that wait to be written to one connection: reserved room; what does not fit is sent
+/// again by the outbox that it comes from.
+pub const PEER_MAIL_BYTES: usize = 8 << 20;
+/// Pieces of mail in one frame: some 50 KiB, so that requests behind it do not wait long.
+pub const PEER_MAIL_PER_FRAME: usize = 256;
+/// Bytes of frames that are written to a connection between members at once.
+pub const PEER_WRITE_BYTES: usize = 256 << 10;
+/// Longest time until a connection to a member is made and both have introduced themselves.
+pub const PEER_DIAL: Duration = Duration::from_secs(2);
+/// Pause after a connection to a member could not be made; doubles with each further failure.
+pub const PEER_BACKOFF: Duration = Duration::from_millis(50);
+/// Longest such pause: a member that has come back is found within it.
+pub const PEER_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// How often a connection between members is looked at; one that is idle then carries a ping.
+pub const PEER_PING: Duration = Duration::from_millis(500);
+/// Silence after which a connection between members counts as dead: several pings without an answer.
+/// Longer than what detects a dead member by its beats, which then hangs up.
+pub const PEER_SILENCE: Duration = Duration::from_secs(3);
+/// How long a connection to a member is kept that nobody uses.
+pub const PEER_IDLE: Duration = Duration::from_mins(1);
+/// Connections of other members served at once: each has one, so this is far above any cluster.
+pub const PEER_CONNECTIONS: usize = 1_024;
