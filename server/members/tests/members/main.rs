@@ -1,0 +1,11 @@
+//! Whole clusters in one process, on simulated time: who coordinates, who owns what, and how soon.
+//!
+//! Members speak over channels that can be cut each way, and share one store of a few values that can be
+//! away or lose its answers. A run follows from its seed.
+
+mod administration;
+mod failures;
+mod moves;
+mod partitions;
+mod store;
+mod world;
