@@ -42,9 +42,7 @@ pub struct Response {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// Done; it holds from this version of the map on.
-    Done {
-        version: u64,
-    },
+    Done { version: u64 },
     /// It makes no sense as things are.
     Refused(String),
     /// It cannot be done now.

@@ -34,6 +34,13 @@ struct Piece {
     waits: bool,
 }
 
+impl Seat {
+    /// Whether new shards may go here. Cordoned members take them only when nobody else is left.
+    fn takes(&self, cordoned_too: bool) -> bool {
+        !self.draining && (cordoned_too || !self.cordoned)
+    }
+}
+
 pub(crate) struct Board {
     seats: Vec<Seat>,
     pieces: Vec<Piece>,
@@ -109,15 +116,10 @@ impl Board {
         self.moves
     }
 
-    /// Whether new shards may go to `seat`. Cordoned members take them only when nobody else is left.
-    fn takes(&self, seat: &Seat, cordoned_too: bool) -> bool {
-        !seat.draining && (cordoned_too || !seat.cordoned)
-    }
-
     /// The member with the fewest shards among those that take new ones.
     fn taker(&self) -> Option<usize> {
         let fewest = |cordoned_too: bool| {
-            let takers = self.seats.iter().enumerate().filter(|(_, seat)| self.takes(seat, cordoned_too));
+            let takers = self.seats.iter().enumerate().filter(|(_, seat)| seat.takes(cordoned_too));
             takers.min_by_key(|(_, seat)| (seat.count, seat.load, seat.incarnation)).map(|(at, _)| at)
         };
         fewest(false).or_else(|| fewest(true))
@@ -178,7 +180,7 @@ impl Board {
     /// one at most.
     pub(crate) fn level_counts(&mut self) {
         while self.left > 0 {
-            let open = self.seats.iter().enumerate().filter(|(_, seat)| self.takes(seat, false));
+            let open = self.seats.iter().enumerate().filter(|(_, seat)| seat.takes(false));
             let Some((to, _)) = open.min_by_key(|(_, seat)| (seat.count, seat.load, seat.incarnation)) else { return };
             let Some(piece) = self.surplus(to) else { return };
             self.shift(piece, Some(to), Reason::Count);
@@ -240,14 +242,14 @@ impl Board {
         let (giver, heat) = (&self.seats[from], self.pieces[hot].load);
         let mut gains = Vec::new();
         for (to, receiver) in self.seats.iter().enumerate() {
-            if to == from || !self.takes(receiver, false) {
+            if to == from || !receiver.takes(false) {
                 continue;
             }
             // Alone only if the numbers stay as even as they are.
             if giver.count > receiver.count {
                 gains.push(Gain { peak: (giver.load - heat).max(receiver.load + heat), hot, to, cold: None });
             }
-            if self.left < 2 || !self.takes(giver, false) {
+            if self.left < 2 || !giver.takes(false) {
                 continue;
             }
             for cold in self.movable(to) {

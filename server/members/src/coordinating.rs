@@ -130,7 +130,7 @@ impl State {
         let (expected, map) = self.stored.take()?;
         self.waiting.retain(|waiting| !waiting.answer.is_closed());
         let waiting = std::mem::take(&mut self.waiting);
-        let Some(roster) = self.roster() else { return None };
+        let roster = self.roster()?;
         for member in roster.expire() {
             tracing::warn!(member = %member.incarnation, name = member.name, "a member is gone");
         }

@@ -10,12 +10,12 @@ use ordermill_station::{clock, limits};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::Error;
 use crate::admin::{Reply, Request, Response};
 use crate::beat::{Answer, Beat};
 use crate::election::Coordinator;
 use crate::inner::{Inner, Stop, Waiting};
 use crate::map::{Map, Member, State};
-use crate::Error;
 
 /// How a member stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,16 +205,15 @@ impl Handle {
 
     /// Asks the store for the map, unless somebody is about to; then pauses.
     async fn ask(&self) {
-        if self.inner.links.is_some() {
-            let _asking = self.inner.asking.lock().await;
-            if self.inner.read_map().await.is_err() {
-                // The coordinator may know.
-                self.inner.beat_now.notify_one();
-            }
-            sleep(limits::REFRESH_PAUSE).await;
-            return;
+        if self.inner.links.is_none() {
+            return std::future::pending().await;
         }
-        std::future::pending().await
+        let _asking = self.inner.asking.lock().await;
+        if self.inner.read_map().await.is_err() {
+            // The coordinator may know.
+            self.inner.beat_now.notify_one();
+        }
+        sleep(limits::REFRESH_PAUSE).await;
     }
 
     /// A shard has changed its state: tells the coordinator now rather than with the next beat.

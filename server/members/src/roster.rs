@@ -112,8 +112,7 @@ impl Roster {
             shards: beat.shards.iter().map(|report| (report.shard, report.state)).collect(),
             process: beat.process,
         };
-        let news =
-            before.is_none_or(|before| before.draining != entry.draining || before.shards != entry.shards);
+        let news = before.is_none_or(|before| before.draining != entry.draining || before.shards != entry.shards);
         self.entries.insert(who, entry);
         news
     }

@@ -36,8 +36,7 @@ use ordermill_station::limits;
 pub const CALL: Duration = Duration::from_millis(50);
 
 /// From a member's death until every other member has a map without it.
-pub const MEMBER_KILLED: Duration =
-    sum(&[limits::MEMBER_SILENCE, limits::BEAT, CALL, CALL, limits::BEAT, CALL]);
+pub const MEMBER_KILLED: Duration = sum(&[limits::MEMBER_SILENCE, limits::BEAT, CALL, CALL, limits::BEAT, CALL]);
 
 /// From the coordinator's death until every other member has a map without it.
 pub const COORDINATOR_KILLED: Duration = sum(&[

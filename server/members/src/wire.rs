@@ -333,7 +333,7 @@ mod tests {
         // Builds of two versions talk to each other: a change here is a change of the protocol.
         let hex: String = beat().encode().iter().map(|byte| format!("{byte:02x}")).collect();
         let shard = "08031001180420052806300738084009";
-        let expected = format!("0901000000000000001201{}1a01612001280230014001500a580b600c6a10{shard}700d780e80010f", "6e");
+        let expected = format!("09010000000000000012016e1a01612001280230014001500a580b600c6a10{shard}700d780e80010f");
         assert_eq!(hex, expected);
     }
 

@@ -126,7 +126,7 @@ pub const BEAT_GAP: Duration = Duration::from_millis(20);
 pub const LOOK: Duration = Duration::from_millis(200);
 /// How long the coordinator's value must stand still before another takes its place, and how long a
 /// coordinator keeps its place without a renewal.
-pub const COORDINATOR_SILENCE: Duration = Duration::from_millis(1_000);
+pub const COORDINATOR_SILENCE: Duration = Duration::from_secs(1);
 /// Silence after which a member counts as gone: four beats and some delay.
 pub const MEMBER_SILENCE: Duration = Duration::from_millis(1_200);
 /// How long a member may beat without reaching the store before it counts as gone: longer than a

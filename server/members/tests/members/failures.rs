@@ -12,7 +12,7 @@ const SEEDS: u64 = 40;
 
 /// Kills at any moment in `SEEDS` clusters of `members`; the shortest and the longest time until everybody
 /// alive had a map without the dead.
-async fn times_to_a_new_map(members: u64, kill: impl Fn(&mut World)) -> (Duration, Duration) {
+async fn times_to_a_new_map(who: &str, members: u64, kill: impl Fn(&mut World)) -> (Duration, Duration) {
     let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
     for seed in 1..=SEEDS {
         let mut world = World::at_rest(seed, members).await;
@@ -22,7 +22,7 @@ async fn times_to_a_new_map(members: u64, kill: impl Fn(&mut World)) -> (Duratio
         (shortest, longest) = (shortest.min(took), longest.max(took));
         world.rest().await;
     }
-    println!("{members} members: a new map everywhere after {shortest:?} to {longest:?}");
+    println!("{who} of {members}: a new map everywhere after {shortest:?} to {longest:?}");
     (shortest, longest)
 }
 
@@ -53,7 +53,7 @@ async fn three_members_elect_one_coordinator_and_share_the_shards() {
 #[tokio::test(start_paused = true)]
 async fn a_killed_members_shards_have_owners_in_time() {
     for members in [2, 3, 7] {
-        let (_, longest) = times_to_a_new_map(members, |world| world.kill(another(world))).await;
+        let (_, longest) = times_to_a_new_map("a member", members, |world| world.kill(another(world))).await;
         assert!(longest <= times::MEMBER_KILLED, "{longest:?}");
     }
 }
@@ -61,7 +61,7 @@ async fn a_killed_members_shards_have_owners_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_killed_coordinators_shards_have_owners_in_time() {
     for members in [2, 3, 7] {
-        let (_, longest) = times_to_a_new_map(members, |world| world.kill(coordinator(world))).await;
+        let (_, longest) = times_to_a_new_map("the coordinator", members, |world| world.kill(coordinator(world))).await;
         assert!(longest <= times::COORDINATOR_KILLED, "{longest:?}");
     }
 }
@@ -72,7 +72,7 @@ async fn a_coordinator_and_a_member_that_die_together_take_longer() {
         world.kill(another(world));
         world.kill(coordinator(world));
     };
-    let (_, longest) = times_to_a_new_map(5, kill).await;
+    let (_, longest) = times_to_a_new_map("the coordinator and a member", 5, kill).await;
     assert!(longest <= ms(1_550) + times::MEMBER_KILLED, "{longest:?}");
 }
 

@@ -107,7 +107,7 @@ impl Wire {
     /// Brings a message there; the handle of who gets it.
     async fn there(&self, address: &str) -> Result<(u64, Handle), ChannelError> {
         self.shared.travel(WAY_MS).await;
-        let to: u64 = address.trim_start_matches("m").parse().unwrap();
+        let to: u64 = address.trim_start_matches('m').parse().unwrap();
         let handle = {
             let net = self.shared.net.lock();
             if net.reaches(self.member, to) {
@@ -305,6 +305,10 @@ impl World {
         self.shared.now()
     }
 
+    pub(crate) fn since(&self, began: Duration) -> Duration {
+        self.now().saturating_sub(began)
+    }
+
     pub(crate) fn handle(&self, member: u64) -> &Handle {
         &self.nodes[&member].handle
     }
@@ -335,11 +339,11 @@ impl World {
         let began = self.now();
         while !is_so(self) {
             let map = self.map();
-            let (seed, passed) = (self.seed, self.now() - began);
+            let (seed, passed) = (self.seed, self.since(began));
             assert!(passed < longest, "not {what} after {passed:?}, seed {seed}: {map:#?}");
             sleep(ms(1)).await;
         }
-        self.now() - began
+        self.since(began)
     }
 
     /// Whether all shards are settled with living members, evenly, and everybody knows the map.
