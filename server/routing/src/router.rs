@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_delivery::{Mail, Peers};
+use ordermill_members::range_of;
 use ordermill_order::{
-    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, SlotRange, preview,
+    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, preview,
 };
 use ordermill_shard::{Handle, Keys, Reply, Row, Service, Unflushed, decode_row};
 use ordermill_station::measure::Station;
@@ -92,12 +93,6 @@ impl ShardMap {
         let handles = self.handles();
         &handles[usize::from(slot) * handles.len() / limits::SLOTS as usize]
     }
-}
-
-/// The slots of shard `index` of `shards`: as equal as can be.
-fn range_of(index: u32, shards: u32) -> SlotRange {
-    let first = |index: u32| (u64::from(index) * u64::from(limits::SLOTS)).div_ceil(u64::from(shards));
-    SlotRange { first: first(index) as u16, last: (first(index + 1) - 1) as u16 }
 }
 
 impl Peers for ShardMap {
@@ -439,30 +434,5 @@ async fn settle(reply: Reply, wait: Duration) -> Result<Outcome, Error> {
     match tokio::time::timeout(wait, settled).await {
         Ok(Ok(order)) => Ok(Outcome::Order { order, replayed }),
         _ => Ok(outcome),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_cover_all_slots_and_agree_with_the_look_up() {
-        for shards in [1u32, 2, 3, 7, 64, 65_536] {
-            let mut next = 0u32;
-            for index in 0..shards {
-                let range = range_of(index, shards);
-                assert_eq!(u32::from(range.first), next);
-                for slot in [range.first, range.last] {
-                    assert_eq!(
-                        (u64::from(slot) * u64::from(shards) / u64::from(limits::SLOTS)) as u32,
-                        index,
-                        "slot {slot} of {shards} shards"
-                    );
-                }
-                next = u32::from(range.last) + 1;
-            }
-            assert_eq!(next, limits::SLOTS);
-        }
     }
 }

@@ -202,3 +202,54 @@ pub const PEER_SILENCE: Duration = Duration::from_secs(3);
 pub const PEER_IDLE: Duration = Duration::from_mins(1);
 /// Connections of other members served at once: each has one, so this is far above any cluster.
 pub const PEER_CONNECTIONS: usize = 1_024;
+/// How often a member beats to the coordinator, and the coordinator renews its place in the store:
+/// four lost in a row make a silence.
+pub const BEAT: Duration = Duration::from_millis(250);
+/// Shortest pause between two beats of a member that has news: news of one moment go together.
+pub const BEAT_GAP: Duration = Duration::from_millis(20);
+/// How often a member looks who coordinates: one small read each.
+pub const LOOK: Duration = Duration::from_millis(200);
+/// How long the coordinator's value must stand still before another takes its place, and how long a
+/// coordinator keeps its place without a renewal.
+pub const COORDINATOR_SILENCE: Duration = Duration::from_secs(1);
+/// Silence after which a member counts as gone: four beats and some delay.
+pub const MEMBER_SILENCE: Duration = Duration::from_millis(1_200);
+/// How long a member may beat without reaching the store before it counts as gone: longer than a
+/// silence, since what it serves may go on meanwhile.
+pub const MEMBER_WITHOUT_STORE: Duration = Duration::from_secs(3);
+/// Longest time between two successful calls that counts as time in which silence was heard: a
+/// process that stood still has heard nothing.
+pub const ATTENTION_GAP: Duration = Duration::from_millis(500);
+/// Longest wait for one call of the coordination: a beat, or a small value of the store. Well below
+/// [`COORDINATOR_SILENCE`], so that a coordinator is back in time when the store answers again.
+pub const COORDINATION_DEADLINE: Duration = Duration::from_millis(400);
+/// Pause after a call of the coordination that has failed.
+pub const COORDINATION_RETRY: Duration = Duration::from_millis(100);
+/// How often joining tries to read or make the map.
+pub const JOIN_TRIES: u32 = 10;
+/// How long a new coordinator waits before it gives away shards that nobody owns: members that start
+/// together then share them.
+pub const GATHER: Duration = Duration::from_millis(500);
+/// Moves of shards under way at once: the rest of the shards serve undisturbed.
+pub const MOVES_AT_ONCE: usize = 8;
+/// How long a moved shard stays where it is, unless its owner is gone or drains.
+pub const SETTLE: Duration = Duration::from_secs(10);
+/// Share of its processors above which a member counts as overloaded, in thousandths.
+pub const OVERLOAD_BUSY_PERMILLE: u32 = 700;
+/// Queue delay above which a member counts as overloaded: far below [`SHED_CREATES`], so that shards
+/// move before anything is refused.
+pub const OVERLOAD_QUEUE_DELAY: Duration = Duration::from_millis(50);
+/// Load of a member, in hundredths of the average, above which shards move for load.
+pub const LOAD_SPREAD_PERCENT: u64 = 125;
+/// What a move for load must take off the highest load, in hundredths of it.
+pub const LOAD_GAIN_PERCENT: u64 = 15;
+/// Beats over which a shard's load is smoothed: about four seconds of them.
+pub const LOAD_BEATS: u64 = 16;
+/// Members of a cluster: beats of more are not heard.
+pub const MEMBERS: usize = 1_000;
+/// Requests of administrators that wait for the coordinator's next map.
+pub const ADMIN_WAITING: usize = 64;
+/// Longest wait for the answer to a request of an administrator.
+pub const ADMIN_DEADLINE: Duration = Duration::from_secs(5);
+/// Pause between two questions for a newer map, while somebody waits for one.
+pub const REFRESH_PAUSE: Duration = Duration::from_millis(50);
