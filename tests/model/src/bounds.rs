@@ -51,6 +51,9 @@ impl Bounds {
     /// Records are trimmed while a late member still tries to write and to read, and takes over again.
     pub const TRIM_READ: Self = Self { members: 2, takeovers: 2, commands: 2, reads: true, again: true, ..Self::TRIM };
 
+    /// Records are trimmed before the reader of the journal, and a late member writes behind the trim mark.
+    pub const TRIM_FEED: Self = Self { members: 2, takeovers: 2, feed: true, ..Self::TRIM };
+
     /// The highest number that a journal within these bounds can reach: each takeover writes one fence, each command
     /// is written once.
     pub fn numbers(&self) -> u8 {

@@ -22,9 +22,11 @@ pub enum Fault {
     ReplayEarly,
     /// Rule 2: a guard that already carries the own epoch is taken for an own earlier try, whatever its mark says.
     FenceBehindMark,
-    /// Rule 2: every gap that a new owner meets is called corrupt, also one above its own fence, or when the guard is
-    /// no longer its own.
-    GapIsCorrupt,
+    /// Rule 2: a new owner that meets a gap above its own fence calls it corrupt.
+    GapAboveIsCorrupt,
+    /// Rule 2: a new owner that meets a gap below its own fence calls it corrupt without a look whether the guard is
+    /// still its own.
+    GapBelowIsCorrupt,
     /// Rule 2: a reader of the journal that meets a gap passes over it.
     SkipGap,
     /// Rule 4: the trim mark is never looked at before an append is acknowledged.
@@ -37,6 +39,10 @@ pub enum Fault {
     OldIsNotWritten,
     /// Rule 4: a record is deleted before the trim mark is committed.
     DeleteBeforeTrimMark,
+    /// Rule 4: a late put of the trim mark lowers it again.
+    TrimMarkFalls,
+    /// Rule 4: a reader of the journal does not read the trim mark together with the records.
+    FollowPastTrimMark,
     /// Rule 4: records are trimmed past the checkpoint.
     TrimPastCheckpoint,
     /// Rule 5: a row is flushed with the image of a record that is not committed yet.

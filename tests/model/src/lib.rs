@@ -9,7 +9,7 @@
 //! | rule | in the model |
 //! |---|---|
 //! | 1. An append is one insert that must not exist | `journal`: an insert lands only where the key shows nothing; one that was sent before a record landed is refused for good, by the record or its tombstone |
-//! | 2. A takeover is an insert; guard, mark and replay come after it | `takeover`: `Begin`, `ReadBack`, `Raise`, `Replay`. A snapshot shows what was there at its timestamp and *any* of what landed since, so also number n+1 without n |
+//! | 2. A takeover is an insert; guard, mark and replay come after it | `takeover`: `Begin`, `ReadBack`, `Raise`, `Replay`; a `snapshot` shows what was there at its timestamp and *any* of what landed since, so also number n+1 without n |
 //! | 2. A reader that meets a gap reads again | `read::Follow` |
 //! | 3. Nothing is believed without evidence | `append`: every answer may come whatever the store did; what is believed is the number read back, compared by member and batch |
 //! | 4. The trim mark comes first; an old append looks at it | `store::TrimMark`, `store::Delete`; `append::ReadBack { fresh }` and `ReadTrimMark` |
@@ -28,7 +28,10 @@
 //!   unknown: a newer owner may have taken it over before it was trimmed (`OldIsNotWritten`).
 //! - A fence does not count if the guard's mark has reached its number: the number was used and trimmed
 //!   (`FenceBehindMark`).
-//! - Only a gap up to the own fence, met while the guard is still one's own, is corrupt (`GapIsCorrupt`).
+//! - Only a gap below the own fence, met while the guard is still one's own, is corrupt (`GapAboveIsCorrupt`,
+//!   `GapBelowIsCorrupt`).
+//! - The trim mark only rises (`TrimMarkFalls`), and a reader of the journal reads it in the snapshot in which it reads
+//!   the records (`FollowPastTrimMark`): what landed on a tombstone looks like a record.
 //! - A row must not be read back equal to an older one: rows carry the number of their record, and a deleted row
 //!   leaves one too until older puts can no longer land (`RowsWithoutNumber`).
 //!
@@ -43,6 +46,7 @@ mod journal;
 pub mod properties;
 mod protocol;
 mod read;
+mod snapshot;
 mod state;
 mod store;
 mod takeover;

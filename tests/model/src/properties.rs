@@ -40,6 +40,9 @@ pub const NO_FALSE_ALARM: &str = "a sound journal is never called corrupt";
 /// The feed has no gap.
 pub const FEED_HAS_NO_GAP: &str = "the reader of the journal passes over no record";
 
+/// The feed shows what the journal says.
+pub const FEED_IS_JOURNAL: &str = "the reader of the journal hands on no record that landed on a tombstone";
+
 /// The properties that make sense within `bounds`.
 pub fn all(bounds: &Bounds) -> Vec<Property<Protocol>> {
     let mut all = vec![
@@ -92,6 +95,7 @@ pub fn all(bounds: &Bounds) -> Vec<Property<Protocol>> {
     if bounds.feed {
         all.extend([
             Property::always(FEED_HAS_NO_GAP, |_, s: &State| s.broken != Some(Broken::Skipped)),
+            Property::always(FEED_IS_JOURNAL, |_, s: &State| s.broken != Some(Broken::FollowedStray)),
             Property::sometimes("the reader has read all", |p: &Protocol, s: &State| {
                 s.follower.position == p.bounds.numbers()
             }),

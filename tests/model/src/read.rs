@@ -3,8 +3,9 @@
 //! Neither writes anything, and neither knows who owns the shard but by looking at the journal.
 
 use crate::fault::Fault;
+use crate::snapshot::Snapshot;
 use crate::state::{Append, Broken, NUMBERS, Owner, Read, State, bit};
-use crate::takeover::landed;
+use crate::takeover::commands;
 use crate::{Action, MemberId, Protocol};
 
 /// A step of a client's read.
@@ -26,7 +27,7 @@ pub enum Step {
 pub enum Follow {
     /// Takes a timestamp.
     Timestamp,
-    /// Reads at it. Of the records that landed since, each may show or not.
+    /// Reads records and trim mark at it; below the trim mark it ends. Of the records that landed since, each may show or not.
     Read {
         /// The younger records that show, one bit per number.
         younger: u8,
@@ -90,8 +91,7 @@ impl Protocol {
         if read.floor & !seen != 0 {
             state.breaks(Broken::StaleRead);
         }
-        let written =
-            crate::takeover::commands(state).map(|(_, command)| 1_u8 << command).fold(0, |all, one| all | one);
+        let written = commands(state).map(|(_, command)| 1_u8 << command).fold(0, |all, one| all | one);
         if seen & !written != 0 {
             state.breaks(Broken::DirtyRead);
         }
@@ -99,37 +99,50 @@ impl Protocol {
 
     /// Steps of the reader that follows the journal.
     pub(crate) fn follows(&self, state: &State, actions: &mut Vec<Action>) {
-        if !self.bounds.feed {
+        if !self.bounds.feed || state.follower.gone {
             return;
         }
         match state.follower.snapshot {
             None => actions.push(Action::Follow(Follow::Timestamp)),
-            Some(there) => {
-                let since = landed(state) & !there;
-                let shown = (0..=since).filter(|younger| younger & !since == 0);
+            Some(taken) => {
+                let shown = taken.younger(state);
                 actions.extend(shown.map(|younger| Action::Follow(Follow::Read { younger })));
             }
         }
     }
 
     pub(crate) fn follow(&self, state: &mut State, step: Follow) {
-        match step {
-            Follow::Timestamp => state.follower.snapshot = Some(state.there()),
-            Follow::Read { younger } => {
-                let shown = state.follower.snapshot.take().unwrap_or(0) | younger;
-                for number in state.follower.position + 1..=NUMBERS as u8 {
-                    if shown & bit(number) == 0 {
-                        if self.has(Fault::SkipGap) {
-                            continue;
-                        }
-                        break;
-                    }
-                    if number != state.follower.position + 1 {
-                        state.breaks(Broken::Skipped);
-                    }
-                    state.follower.position = number;
+        let taken = state.follower.snapshot.take();
+        match (step, taken) {
+            (Follow::Read { younger }, Some(taken)) => {
+                if state.follower.position < taken.trim && !self.has(Fault::FollowPastTrimMark) {
+                    state.follower.gone = true;
+                } else {
+                    self.hand_on(state, taken.there | younger, taken.stray | (younger & state.stray()));
                 }
             }
+            _ => {
+                state.follower.snapshot = Some(Snapshot::now(state));
+            }
+        }
+    }
+
+    /// The reader hands on what its snapshot shows, up to the first gap.
+    fn hand_on(&self, state: &mut State, shown: u8, stray: u8) {
+        for number in state.follower.position + 1..=NUMBERS as u8 {
+            if shown & bit(number) == 0 {
+                if self.has(Fault::SkipGap) {
+                    continue;
+                }
+                break;
+            }
+            if number != state.follower.position + 1 {
+                state.breaks(Broken::Skipped);
+            }
+            if stray & bit(number) != 0 {
+                state.breaks(Broken::FollowedStray);
+            }
+            state.follower.position = number;
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Holds no rule of the protocol. Time is not in it: a pause is any number of other steps in between.
 
-use crate::journal::{Entry, Slot};
+use crate::journal::{Entry, Held, Slot};
+use crate::snapshot::Snapshot;
 use crate::{MemberId, Number};
 
 /// The most numbers that any bounds reach.
@@ -73,14 +74,14 @@ pub enum Member {
         /// Where the fence shall be.
         number: Number,
         /// What it saw of the journal before; only a planted fault uses it.
-        early: u8,
+        early: Option<Snapshot>,
     },
     /// Knows that its fence is written; next it raises the guard.
     Raising {
         /// Its epoch.
         epoch: Number,
         /// As in `Fencing`.
-        early: u8,
+        early: Option<Snapshot>,
     },
     /// Has a timestamp to read the journal at.
     Reading {
@@ -88,8 +89,8 @@ pub enum Member {
         epoch: Number,
         /// The mark it read when it raised the guard.
         mark: Number,
-        /// The records that were there at the timestamp, one bit per number.
-        there: u8,
+        /// What was there at the timestamp.
+        taken: Snapshot,
         /// Whether the guard carried its epoch at the timestamp.
         own: bool,
     },
@@ -175,8 +176,10 @@ pub struct Read {
 pub struct Follower {
     /// The last number it has handed on.
     pub position: Number,
-    /// Its snapshot: the records that were there at the timestamp, one bit per number.
-    pub snapshot: Option<u8>,
+    /// Its snapshot, while it has one.
+    pub snapshot: Option<Snapshot>,
+    /// Whether it was told that its position is no longer kept.
+    pub gone: bool,
 }
 
 /// What was seen to go wrong in the step that led here. A state with a break in it is never left again.
@@ -200,6 +203,8 @@ pub enum Broken {
     FalseAlarm,
     /// The reader of the journal passed over a record.
     Skipped,
+    /// The reader of the journal handed on what landed on a tombstone.
+    FollowedStray,
 }
 
 /// One state of the world.
@@ -259,7 +264,21 @@ impl State {
 
     /// The numbers that show a record now, one bit each.
     pub fn there(&self) -> u8 {
-        (1..=NUMBERS as u8).filter(|number| self.slot(*number).shown().is_some()).map(bit).sum()
+        self.numbers(|slot| slot.shown().is_some())
+    }
+
+    /// The numbers that show a record which landed on a tombstone, one bit each.
+    pub fn stray(&self) -> u8 {
+        self.numbers(|slot| matches!(slot.held, Held::Stray(_)))
+    }
+
+    /// The numbers whose record was deleted, one bit each.
+    pub fn trimmed(&self) -> u8 {
+        self.numbers(Slot::trimmed)
+    }
+
+    fn numbers(&self, are: impl Fn(Slot) -> bool) -> u8 {
+        (1..=NUMBERS as u8).filter(|number| are(*self.slot(*number))).map(bit).sum()
     }
 
     /// The next free number: after the last record, the mark and the trim mark.

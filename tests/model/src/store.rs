@@ -17,6 +17,8 @@ pub enum Step {
     Put(usize, usize),
     /// The trim mark rises by one record. It is read back before anything is deleted.
     TrimMark,
+    /// Planted: a late put lowers the trim mark.
+    TrimMarkFalls,
     /// A record is deleted.
     Delete(Number),
 }
@@ -34,13 +36,13 @@ impl Protocol {
         if !self.bounds.trim {
             return;
         }
-        let owned = state.members.iter().filter_map(|member| match member {
-            crate::state::Member::Owning(owner) => Some(owner.committed),
-            _ => None,
-        });
+        let owned = (0..self.bounds.members).filter_map(|member| Some(state.owner(member)?.committed));
         let limit = if self.has(Fault::TrimPastCheckpoint) { owned.max().unwrap_or(0) } else { state.guard.mark };
         if state.trim < limit {
             add(Step::TrimMark);
+        }
+        if state.trim > 0 && self.has(Fault::TrimMarkFalls) {
+            add(Step::TrimMarkFalls);
         }
         let through = if self.has(Fault::DeleteBeforeTrimMark) { limit } else { state.trim };
         let full = |number: &Number| matches!(state.slot(*number).held, Held::Record | Held::Stray(_));
@@ -59,6 +61,7 @@ impl Protocol {
             }
             Step::Put(row, put) => state.rows[row].land(put),
             Step::TrimMark => state.trim += 1,
+            Step::TrimMarkFalls => state.trim -= 1,
             Step::Delete(number) => state.slot_mut(number).delete(),
         }
     }

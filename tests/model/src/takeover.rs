@@ -6,6 +6,7 @@ use crate::bounds::Bounds;
 use crate::fault::Fault;
 use crate::flush::rows;
 use crate::journal::Entry;
+use crate::snapshot::Snapshot;
 use crate::state::{Append, Broken, Flush, Image, Images, Member, NUMBERS, Owner, ROWS, State, bit};
 use crate::{Action, MemberId, Number, Protocol};
 
@@ -45,9 +46,8 @@ impl Protocol {
             }
             Member::Fencing { .. } => add(Step::ReadBack),
             Member::Raising { .. } => add(Step::Raise),
-            Member::Reading { there, .. } => {
-                let since = landed(state) & !there;
-                (0..=since).filter(|younger| younger & !since == 0).for_each(|younger| add(Step::Replay { younger }));
+            Member::Reading { taken, .. } => {
+                taken.younger(state).for_each(|younger| add(Step::Replay { younger }));
                 add(Step::NewTimestamp);
             }
             Member::Owning(_) => {}
@@ -72,10 +72,10 @@ impl Protocol {
             (Step::Raise, Member::Raising { epoch, early }) => self.raise(state, member, epoch, early),
             (Step::NewTimestamp, Member::Reading { epoch, mark, .. }) => {
                 let own = state.guard.epoch == epoch || self.bounds.rows == 0;
-                state.members[usize::from(member)] = Member::Reading { epoch, mark, there: state.there(), own };
+                state.members[usize::from(member)] = Member::Reading { epoch, mark, taken: Snapshot::now(state), own };
             }
-            (Step::Replay { younger }, Member::Reading { epoch, mark, there, own }) => {
-                self.replay(state, member, &Snapshot { epoch, mark, shown: there | younger, own });
+            (Step::Replay { younger }, Member::Reading { epoch, mark, taken, own }) => {
+                self.replay(state, member, &Replay { epoch, mark, shown: taken.there | younger, own });
             }
             _ => state.stop(member),
         }
@@ -85,7 +85,7 @@ impl Protocol {
     /// when it is read back is sent again.
     fn look(&self, state: &mut State, member: MemberId) {
         let number = state.next_free();
-        let early = if self.has(Fault::ReplayEarly) { state.there() } else { 0 };
+        let early = self.has(Fault::ReplayEarly).then(|| Snapshot::now(state));
         if number > self.bounds.numbers() {
             return state.stop(member);
         }
@@ -96,9 +96,9 @@ impl Protocol {
         state.members[usize::from(member)] = Member::Fencing { number, early };
     }
 
-    fn fenced(&self, state: &mut State, member: MemberId, epoch: Number, early: u8) {
+    fn fenced(&self, state: &mut State, member: MemberId, epoch: Number, early: Option<Snapshot>) {
         let next = if self.bounds.rows == 0 {
-            Member::Reading { epoch, mark: 0, there: self.timestamp(state, early), own: true }
+            Member::Reading { epoch, mark: 0, taken: early.unwrap_or_else(|| Snapshot::now(state)), own: true }
         } else {
             Member::Raising { epoch, early }
         };
@@ -107,29 +107,25 @@ impl Protocol {
 
     /// The guard only rises. A mark at or above the own fence says that its number was used before and trimmed. An
     /// epoch that is already the own one is an earlier try whose answer was lost.
-    fn raise(&self, state: &mut State, member: MemberId, epoch: Number, early: u8) {
+    fn raise(&self, state: &mut State, member: MemberId, epoch: Number, early: Option<Snapshot>) {
         let behind = state.guard.mark >= epoch && !self.has(Fault::FenceBehindMark);
         if state.guard.epoch > epoch || behind {
             return state.stop(member);
         }
         state.guard.epoch = epoch;
-        let there = self.timestamp(state, early);
-        state.members[usize::from(member)] = Member::Reading { epoch, mark: state.guard.mark, there, own: true };
+        let taken = early.unwrap_or_else(|| Snapshot::now(state));
+        state.members[usize::from(member)] = Member::Reading { epoch, mark: state.guard.mark, taken, own: true };
     }
 
-    /// What is there at a timestamp taken now.
-    fn timestamp(&self, state: &State, early: u8) -> u8 {
-        if self.has(Fault::ReplayEarly) { early } else { state.there() }
-    }
-
-    fn replay(&self, state: &mut State, member: MemberId, read: &Snapshot) {
+    fn replay(&self, state: &mut State, member: MemberId, read: &Replay) {
         let fenced = !self.has(Fault::SkipFence);
         let last = if fenced { read.epoch } else { read.epoch - 1 };
         let above = read.shown & !below(last);
         let gap = below(last) & !below(read.mark) & !read.shown;
         let hole = above != 0 && above != below(NUMBERS as u8) & !below(last) & below(last + above.count_ones() as u8);
         if !self.has(Fault::ReplayEarly) {
-            let alarm = if self.has(Fault::GapIsCorrupt) { gap != 0 || hole } else { gap != 0 && read.own };
+            let alarm = gap != 0 && (read.own || self.has(Fault::GapBelowIsCorrupt));
+            let alarm = alarm || (hole && self.has(Fault::GapAboveIsCorrupt));
             if alarm {
                 return state.breaks(Broken::FalseAlarm);
             }
@@ -169,7 +165,7 @@ impl Protocol {
     }
 
     /// Whether a record is missing that was acknowledged before the read: below the fence, or there at the timestamp.
-    fn misses(&self, state: &State, read: &Snapshot, replayed: u8) -> bool {
+    fn misses(&self, state: &State, read: &Replay, replayed: u8) -> bool {
         let seen = self.view(state, read.mark, replayed);
         commands(state).any(|(number, command)| {
             let before = number < read.epoch || read.shown & bit(number) != 0;
@@ -179,7 +175,7 @@ impl Protocol {
 }
 
 /// What a new owner read.
-struct Snapshot {
+struct Replay {
     epoch: Number,
     mark: Number,
     /// The records that showed, one bit per number.
@@ -191,11 +187,6 @@ struct Snapshot {
 /// The numbers up to and including `number`, one bit each.
 fn below(number: Number) -> u8 {
     ((1_u16 << number) - 1) as u8
-}
-
-/// The numbers that ever got a record, one bit each.
-pub(crate) fn landed(state: &State) -> u8 {
-    (1..=NUMBERS as u8).filter(|number| state.slot(*number).first.is_some()).map(bit).sum()
 }
 
 /// The numbers and commands of the records that hold one.

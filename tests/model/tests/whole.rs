@@ -4,7 +4,7 @@
 
 use ordermill_model::Protocol;
 use ordermill_model::bounds::Bounds;
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, DiscoveryClassification, HasDiscoveries, Model};
 
 /// Walks all states within `bounds`.
 fn walk(name: &str, bounds: Bounds) {
@@ -13,6 +13,10 @@ fn walk(name: &str, bounds: Bounds) {
         Protocol::new(bounds).checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let (states, steps, depth) = (checker.unique_state_count(), checker.state_count(), checker.max_depth());
     println!("{name}: {states} states, {steps} steps between them, the longest way {depth}");
+    for (property, way) in checker.discoveries() {
+        let kept = matches!(checker.discovery_classification(property), DiscoveryClassification::Example);
+        assert!(kept, "{name}: not so that {property}: {:#?}", way.into_actions());
+    }
     assert!(checker.is_done());
     checker.assert_properties();
 }
@@ -45,4 +49,9 @@ fn records_are_trimmed_under_two_late_members() {
 #[test]
 fn records_are_trimmed_while_a_late_member_reads() {
     walk("trim and read", Bounds::TRIM_READ);
+}
+
+#[test]
+fn records_are_trimmed_before_the_reader_of_the_journal() {
+    walk("trim and feed", Bounds::TRIM_FEED);
 }
