@@ -85,6 +85,8 @@ pub const FLUSH_BYTES: usize = 48 << 20;
 /// Bytes of changed rows above which shards that have more than their share take no more creates
 /// until a flush ends, as a multiple of [`FLUSH_BYTES`].
 pub const FLUSH_BACKLOG_FACTOR: usize = 3;
+/// Changed rows above which they are sorted on a thread of their own: fewer take less time than the way there.
+pub const SORT_ASIDE_ROWS: usize = 1_000;
 /// Longest time a changed row waits for a flush: bounds the replay after a crash.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// Bytes of clean rows kept in memory by one process.
@@ -253,3 +255,18 @@ pub const ADMIN_WAITING: usize = 64;
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(5);
 /// Pause between two questions for a newer map, while somebody waits for one.
 pub const REFRESH_PAUSE: Duration = Duration::from_millis(50);
+/// Shards of a store that several processes share, unless asked otherwise: enough for as many
+/// processes, and for splits to be rare.
+pub const SHARDS_DEFAULT_SHARED: u32 = 64;
+/// Pause before a shard is taken over again whose owner here has stopped.
+pub const TAKE_OVER_AGAIN: Duration = Duration::from_millis(200);
+/// Longest search for a shard's owner before a request is refused: longer than an unplanned takeover.
+pub const OWNER_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait for news of a shard's owner before asking again without.
+pub const LOOK_FOR_OWNER: Duration = Duration::from_millis(50);
+/// How often the journals of shards that other members serve are looked at, while somebody follows the
+/// feed.
+pub const FEED_LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for another member to say how far its shards are: without an answer their journals are
+/// looked at.
+pub const NUMBERS_DEADLINE: Duration = Duration::from_millis(500);
