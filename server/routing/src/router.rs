@@ -94,7 +94,7 @@ impl Router {
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), None));
         let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
         let template = Template::of(&config, clock.now_ms());
-        let common = Arc::new(Common { store, clock, peers: shards.clone() });
+        let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
         let place = |index: u32| {
             let (id, range) = (ShardId(index), range_of(index, config.shards));
             let served = Served::begin(common.clone(), template.shard(id, range), true);
@@ -124,7 +124,7 @@ impl Router {
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), Some(cluster)));
         reporter.tell_of(&shards);
         let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
-        let common = Arc::new(Common { store, clock, peers: shards.clone() });
+        let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
         let template = Template::of(&config, incarnation.0);
         let mut follower = Follower { me: incarnation, common, template, shards, served: BTreeMap::new() };
         let maps = members.map();

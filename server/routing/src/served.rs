@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordermill_delivery::Peers;
-use ordermill_shard::{Handle, Service};
+use ordermill_members::Handle;
+use ordermill_shard::Service;
 use ordermill_station::{clock, limits};
 use ordermill_store::{Error as StoreError, Store};
 use tokio::sync::{oneshot, watch};
@@ -20,7 +21,7 @@ pub(crate) enum State {
     /// It is being taken over and read back.
     Starting,
     /// It is served here.
-    Serving(Handle),
+    Serving(ordermill_shard::Handle),
     /// It finishes what it has, to be served elsewhere.
     Ending,
     /// It cannot be served: somebody has to decide something.
@@ -33,6 +34,8 @@ pub(crate) struct Common {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: clock::Shared,
     pub(crate) peers: Arc<dyn Peers>,
+    /// Who is told when a shard is served, or no longer; none when nobody asks.
+    pub(crate) members: Option<Handle>,
 }
 
 /// One shard, as far as this process serves it. Ends with the last handle.
@@ -62,7 +65,7 @@ impl Served {
     }
 
     /// The way in, if it is served.
-    pub(crate) fn handle(&self) -> Option<Handle> {
+    pub(crate) fn handle(&self) -> Option<ordermill_shard::Handle> {
         match &*self.state.borrow() {
             State::Serving(handle) => Some(handle.clone()),
             _ => None,
@@ -101,20 +104,25 @@ impl Keeper {
             }
             match self.serve().await {
                 Ok(()) => {
-                    self.state.send_replace(State::Away);
+                    self.tell(State::Away);
                 }
                 Err(error) if self.is_final(&error) => {
                     tracing::error!(shard = %self.config.id, %error, "a shard has stopped");
-                    self.state.send_replace(State::Failed(error));
+                    self.tell(State::Failed(error));
                     return;
                 }
                 Err(error) => {
                     tracing::warn!(shard = %self.config.id, %error, "a shard is not served; it is taken over again if it stays ours");
-                    self.state.send_replace(State::Away);
+                    self.tell(State::Away);
                     self.pause(limits::TAKE_OVER_AGAIN).await;
                 }
             }
         }
+    }
+
+    fn tell(&self, state: State) {
+        self.state.send_replace(state);
+        self.common.members.iter().for_each(Handle::changed);
     }
 
     /// Whether taking over again would end the same way, or could do harm.
@@ -129,7 +137,7 @@ impl Keeper {
 
     /// Serves the shard until it stops or is wanted no more.
     async fn serve(&mut self) -> Result<(), StoreError> {
-        self.state.send_replace(State::Starting);
+        self.tell(State::Starting);
         let common = &self.common;
         let (handle, service) =
             Service::new(self.config.clone(), common.store.clone(), common.clock.clone(), common.peers.clone());
@@ -144,12 +152,12 @@ impl Keeper {
                 return Ok(());
             }
         }
-        self.state.send_replace(State::Serving(handle.clone()));
+        self.tell(State::Serving(handle.clone()));
         tokio::select! {
             ended = &mut running => return ended.unwrap_or_else(|_| Err(failed())),
             _ = self.wants.wait_for(|wanted| !*wanted) => {}
         }
-        self.state.send_replace(State::Ending);
+        self.tell(State::Ending);
         // What it answers has no use here: the journal has all that was answered.
         let _ = handle.close().await;
         running.await.unwrap_or_else(|_| Err(failed()))

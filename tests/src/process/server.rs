@@ -18,7 +18,7 @@ use super::{Ended, Http, collect, command, in_time, signal};
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Its data directory.
+    /// Its data directory; empty when it has none.
     pub data_dir: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
@@ -37,6 +37,22 @@ impl Settings {
             arguments: vec!["--shards".to_owned(), shards.to_string()],
             environment: Vec::new(),
         }
+    }
+
+    /// A member of a cluster on TiKV, on a free port of an address of its own.
+    pub fn member(pd_endpoints: &[String], name: &str, shards: u32) -> Self {
+        let settings = Self::new(PathBuf::new(), shards);
+        let peers = settings.listen.to_string();
+        settings.with(&["--store", "tikv", "--pd-endpoints", &pd_endpoints.join(",")]).with(&[
+            "--member-name",
+            name,
+            "--peer-listen",
+            &peers,
+            "--flush-mib",
+            "1",
+            "--cache-mib",
+            "1",
+        ])
     }
 
     /// Files and caches so small that everything happens within seconds.
@@ -91,7 +107,11 @@ impl Starting {
     fn new(settings: &Settings) -> Self {
         let mut serve = command("ordermill");
         serve.arg("serve").arg("--listen").arg(settings.listen.to_string());
-        serve.arg("--data-dir").arg(&settings.data_dir).args(&settings.arguments);
+        if settings.data_dir.as_os_str().is_empty() {
+            serve.args(&settings.arguments);
+        } else {
+            serve.arg("--data-dir").arg(&settings.data_dir).args(&settings.arguments);
+        }
         serve.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let mut child = serve.spawn().expect("the server can be started");
         let stdout = BufReader::new(child.stdout.take().expect("the output is piped"));
@@ -185,6 +205,16 @@ impl Server {
     /// Kills it with SIGKILL.
     pub async fn kill(&mut self) {
         in_time("the killed server's end", self.child.kill()).await.expect("a process can be killed");
+    }
+
+    /// Stops it for a while, with SIGSTOP.
+    pub fn pause(&self) {
+        signal(self.child.id(), Signal::STOP);
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
+        signal(self.child.id(), Signal::CONT);
     }
 
     /// Starts it again after it has ended, on the same address and directory.
