@@ -14,6 +14,8 @@ const WAY: &[&str] = &[
     "ordermill-ingress",
     "ordermill-admission",
     "ordermill-routing",
+    "ordermill-members",
+    "ordermill-peer",
     "ordermill-shard",
     "ordermill-delivery",
     "ordermill-order",

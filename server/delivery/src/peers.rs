@@ -8,7 +8,7 @@ use ordermill_order::hold::Message;
 use ordermill_order::{Action, OrderId, Partition};
 
 /// A message on its way to the shard that owns a slot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// The tenant.
     pub tenant: Arc<str>,

@@ -1,5 +1,6 @@
 //! Commands, and what becomes of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::hold::{Claim, Report};
@@ -18,7 +19,7 @@ pub struct IdempotencyKey {
 }
 
 /// Something that a shard is asked to do for one tenant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The tenant; the default one is empty.
     pub tenant: Arc<str>,
@@ -29,7 +30,7 @@ pub struct Command {
 }
 
 /// What a command does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Place an order.
     Create(Box<NewOrder>),
@@ -252,14 +253,14 @@ pub enum Refusal {
     },
     /// The step is not possible in this state.
     #[error("{0}")]
-    Conflict(&'static str),
+    Conflict(Cow<'static, str>),
     /// A field does not fit what the order is.
     #[error("{field}: {reason}")]
     Invalid {
         /// Which field, as the API names it.
         field: String,
         /// What is wrong.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 

@@ -137,5 +137,5 @@ impl Payment {
 }
 
 fn refuse_if(wrong: bool, detail: &'static str) -> Result<(), Refusal> {
-    if wrong { Err(Refusal::Conflict(detail)) } else { Ok(()) }
+    if wrong { Err(Refusal::Conflict(detail.into())) } else { Ok(()) }
 }

@@ -91,7 +91,9 @@ impl Order {
             return Ok(CancelOutcome::TooLate);
         }
         if self.payment.unknown {
-            return Err(Refusal::Conflict("the outcome of the last payment attempt is unknown: resolve it first"));
+            return Err(Refusal::Conflict(
+                "the outcome of the last payment attempt is unknown: resolve it first".into(),
+            ));
         }
         self.end_open(Reservation::Cancelled);
         self.cancellation = Some(Cancellation { reason: reason.map(Into::into), at_ms: now_ms });
@@ -100,12 +102,12 @@ impl Order {
 
     fn pay(&mut self, step: crate::payment::PaymentStep, currency: Option<[u8; 3]>) -> Result<(), Refusal> {
         if self.reservation == Reservation::Undecided {
-            return Err(Refusal::Conflict("the order is pending: its stock is being decided"));
+            return Err(Refusal::Conflict("the order is pending: its stock is being decided".into()));
         }
         if currency.is_some_and(|currency| currency != self.currency) {
             return Err(Refusal::Invalid {
                 field: "amount.currency".into(),
-                reason: "is not the currency of the order",
+                reason: "is not the currency of the order".into(),
             });
         }
         let (total, ended) = (self.total, self.has_ended());
@@ -115,40 +117,44 @@ impl Order {
     fn fulfillable(&self, wanted: Option<&[LineUnits]>) -> Result<Vec<LineUnits>, Refusal> {
         match self.reservation {
             Reservation::Undecided => {
-                return Err(Refusal::Conflict("the order is pending: its stock is being decided"));
+                return Err(Refusal::Conflict("the order is pending: its stock is being decided".into()));
             }
             Reservation::Held => {}
-            _ => return Err(Refusal::Conflict("the order has ended: nothing can be fulfilled")),
+            _ => return Err(Refusal::Conflict("the order has ended: nothing can be fulfilled".into())),
         }
         if self.terms == Terms::Prepaid && (self.payment.unknown || !self.payment.covers(self.total)) {
-            return Err(Refusal::Conflict("the order is prepaid and not authorized in full"));
+            return Err(Refusal::Conflict("the order is prepaid and not authorized in full".into()));
         }
         if self.fulfillments.len() >= STEPS_PER_ORDER {
-            return Err(Refusal::Conflict("the order has as many fulfillments as an order can have"));
+            return Err(Refusal::Conflict("the order has as many fulfillments as an order can have".into()));
         }
         let Some(wanted) = wanted else {
             let held = self.held_units();
-            return if held.is_empty() { Err(Refusal::Conflict("nothing is held that could leave")) } else { Ok(held) };
+            return if held.is_empty() {
+                Err(Refusal::Conflict("nothing is held that could leave".into()))
+            } else {
+                Ok(held)
+            };
         };
         self.check_units(wanted, |line| line.held, "is more than is held for the line")
     }
 
     fn returnable(&self, wanted: Option<&[LineUnits]>) -> Result<Vec<LineUnits>, Refusal> {
         if self.returns.len() >= STEPS_PER_ORDER {
-            return Err(Refusal::Conflict("the order has as many returns as an order can have"));
+            return Err(Refusal::Conflict("the order has as many returns as an order can have".into()));
         }
         let away = |line: &Line| line.fulfilled - line.returned;
         let Some(wanted) = wanted else {
             let all = self.lines.iter().enumerate().filter(|(_, line)| away(line) > 0);
             let all: Vec<_> = all.map(|(index, line)| LineUnits { line: index as u16, units: away(line) }).collect();
             return if all.is_empty() {
-                Err(Refusal::Conflict("nothing has left that could come back"))
+                Err(Refusal::Conflict("nothing has left that could come back".into()))
             } else {
                 Ok(all)
             };
         };
         if self.sum(away) == 0 {
-            return Err(Refusal::Conflict("nothing has left that could come back"));
+            return Err(Refusal::Conflict("nothing has left that could come back".into()));
         }
         self.check_units(wanted, away, "is more than has left and not come back")
     }
@@ -164,10 +170,10 @@ impl Order {
         for (index, units) in wanted.iter().enumerate() {
             let Some(left) = left.get_mut(usize::from(units.line)) else {
                 let field = format!("lines[{index}].line");
-                return Err(Refusal::Invalid { field, reason: "the order has no such line" });
+                return Err(Refusal::Invalid { field, reason: "the order has no such line".into() });
             };
             if units.units > *left {
-                return Err(Refusal::Invalid { field: format!("lines[{index}].quantity"), reason });
+                return Err(Refusal::Invalid { field: format!("lines[{index}].quantity"), reason: reason.into() });
             }
             *left -= units.units;
         }

@@ -24,7 +24,7 @@ impl<R: Rows> Machine<'_, '_, R> {
             return Err(Refusal::VersionMismatch { current: item.version }.into());
         }
         if on_hand < item.held {
-            return Err(Refusal::Conflict("more units are held for orders than would be on hand").into());
+            return Err(Refusal::Conflict("more units are held for orders than would be on hand".into()).into());
         }
         item.receive(on_hand as i64 - item.on_hand as i64);
         item.backorder = backorder;
@@ -37,10 +37,10 @@ impl<R: Rows> Machine<'_, '_, R> {
         let mut item = self.item(sku)?;
         match item.on_hand.checked_add_signed(delta) {
             Some(on_hand) if on_hand > ON_HAND_MAX => {
-                return Err(Refusal::Conflict("there would be more units than an item can have").into());
+                return Err(Refusal::Conflict("there would be more units than an item can have".into()).into());
             }
             Some(on_hand) if on_hand >= item.held => {}
-            _ => return Err(Refusal::Conflict("fewer units would be on hand than are held for orders").into()),
+            _ => return Err(Refusal::Conflict("fewer units would be on hand than are held for orders".into()).into()),
         }
         item.receive(delta);
         Ok(self.changed_by_hand(sku, item)?)

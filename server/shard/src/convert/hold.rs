@@ -45,7 +45,8 @@ pub(super) fn hold_to(hold: &Hold) -> stored::HoldRow {
     }
 }
 
-pub(super) fn message_of(order: OrderId, line: u16, row: stored::OutboxRow) -> Result<Message, Unreadable> {
+/// The message about a line of `order` that is stored as `row`.
+pub fn message_of(order: OrderId, line: u16, row: stored::OutboxRow) -> Result<Message, Unreadable> {
     match (row.claim, row.report) {
         (Some(claim), None) => Ok(Message::Claim(Claim {
             order,
@@ -71,7 +72,8 @@ pub(super) fn message_of(order: OrderId, line: u16, row: stored::OutboxRow) -> R
     }
 }
 
-pub(super) fn message_to(message: &Message) -> stored::OutboxRow {
+/// The message as it is stored; its order and line stand elsewhere.
+pub fn message_to(message: &Message) -> stored::OutboxRow {
     match message {
         Message::Claim(claim) => stored::OutboxRow {
             claim: Some(stored::ClaimRow {

@@ -1,4 +1,5 @@
-//! Rows as the state machine knows them, to and from rows as they are stored.
+//! Rows as the state machine knows them, to and from rows as they are stored. What travels between
+//! members takes the same form.
 
 mod hold;
 mod order;
@@ -16,10 +17,13 @@ use ordermill_store::keys::{Key, Kind};
 use prost::Message as _;
 
 pub(crate) use self::hold::units_to;
-use self::hold::{hold_of, hold_to, message_of, message_to};
-pub use self::order::status_of;
-pub(crate) use self::order::{currency_to, reservation_to, status_code, terms_to};
-use self::order::{order_of, order_to};
+use self::hold::{hold_of, hold_to};
+pub use self::hold::{message_of, message_to};
+pub(crate) use self::order::reservation_to;
+pub use self::order::{
+    currency_of, currency_to, line_units_of, line_units_to, order_of, order_to, status_code, status_of, terms_of,
+    terms_to,
+};
 use crate::keys;
 
 /// Any row, decoded.
@@ -47,12 +51,14 @@ fn unreadable(what: &'static str, why: &str) -> Unreadable {
     Unreadable { what, why: why.to_owned() }
 }
 
-fn id_of(what: &'static str, bytes: &[u8]) -> Result<OrderId, Unreadable> {
+/// Reads an order's id, 16 bytes big-endian; `what` names what it stands in, for the error.
+pub fn id_of(what: &'static str, bytes: &[u8]) -> Result<OrderId, Unreadable> {
     let bytes = bytes.try_into().map_err(|_| unreadable(what, "an order id has 16 bytes"))?;
     Ok(OrderId(u128::from_be_bytes(bytes)))
 }
 
-fn id_to(id: OrderId) -> Vec<u8> {
+/// The bytes of an order's id.
+pub fn id_to(id: OrderId) -> Vec<u8> {
     id.0.to_be_bytes().to_vec()
 }
 
@@ -117,7 +123,8 @@ pub(crate) fn estimate(row: &Row) -> usize {
     }
 }
 
-fn item_of(row: stored::ItemRow) -> Item {
+/// The item that is stored as `row`.
+pub fn item_of(row: stored::ItemRow) -> Item {
     let stored::ItemRow {
         on_hand,
         held,
@@ -146,7 +153,8 @@ fn item_of(row: stored::ItemRow) -> Item {
     }
 }
 
-fn item_to(item: &Item) -> stored::ItemRow {
+/// The item as it is stored.
+pub fn item_to(item: &Item) -> stored::ItemRow {
     stored::ItemRow {
         on_hand: item.on_hand,
         held: item.held,

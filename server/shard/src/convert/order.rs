@@ -53,11 +53,13 @@ fn line_to(line: &Line) -> stored::LineRow {
     }
 }
 
-fn line_units_of(rows: Vec<stored::LineUnitsRow>) -> Vec<LineUnits> {
+/// Units by line, as stored.
+pub fn line_units_of(rows: Vec<stored::LineUnitsRow>) -> Vec<LineUnits> {
     rows.into_iter().map(|row| LineUnits { line: row.line as u16, units: row.units }).collect()
 }
 
-fn line_units_to(lines: &[LineUnits]) -> Vec<stored::LineUnitsRow> {
+/// Units by line, to be stored.
+pub fn line_units_to(lines: &[LineUnits]) -> Vec<stored::LineUnitsRow> {
     lines.iter().map(|units| stored::LineUnitsRow { line: u32::from(units.line), units: units.units }).collect()
 }
 
@@ -86,8 +88,8 @@ fn payment_to(payment: &Payment) -> Option<stored::PaymentRow> {
     })
 }
 
-pub(super) fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unreadable> {
-    let [_, currency @ ..] = row.currency.to_be_bytes();
+/// The order `id` that is stored as `row`.
+pub fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unreadable> {
     let lines = row.lines.into_iter().map(line_of).collect::<Result<Vec<_>, _>>()?;
     let shipment = |row: stored::ShipmentRow| Fulfillment {
         lines: line_units_of(row.lines),
@@ -104,7 +106,7 @@ pub(super) fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unre
         id,
         customer: text_of(row.customer),
         reference: text_of(row.reference),
-        currency,
+        currency: currency_of(row.currency),
         total: lines.iter().map(|line| line.quantity * line.unit_price).sum(),
         lines,
         reservation: match row.reservation {
@@ -115,11 +117,7 @@ pub(super) fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unre
             4 => Reservation::Expired,
             _ => return Err(unreadable("an order", "the code of its reservation is not known")),
         },
-        terms: match row.terms {
-            0 => Terms::OnAccount,
-            1 => Terms::Prepaid,
-            _ => return Err(unreadable("an order", "the code of its terms is not known")),
-        },
+        terms: terms_of(row.terms)?,
         payment: row.payment.map(payment_of).unwrap_or_default(),
         fulfillments: row.fulfillments.into_iter().map(shipment).collect(),
         returns: row.returns.into_iter().map(returned).collect(),
@@ -132,7 +130,14 @@ pub(super) fn order_of(id: OrderId, row: stored::OrderRow) -> Result<Order, Unre
     })
 }
 
-pub(crate) fn currency_to([a, b, c]: [u8; 3]) -> u32 {
+/// The currency that is stored as `code`.
+pub fn currency_of(code: u32) -> [u8; 3] {
+    let [_, currency @ ..] = code.to_be_bytes();
+    currency
+}
+
+/// The currency as it is stored.
+pub fn currency_to([a, b, c]: [u8; 3]) -> u32 {
     u32::from_be_bytes([0, a, b, c])
 }
 
@@ -146,14 +151,25 @@ pub(crate) fn reservation_to(reservation: Reservation) -> u32 {
     }
 }
 
-pub(crate) fn terms_to(terms: Terms) -> u32 {
+/// The terms that are stored as `code`.
+pub fn terms_of(code: u32) -> Result<Terms, Unreadable> {
+    match code {
+        0 => Ok(Terms::OnAccount),
+        1 => Ok(Terms::Prepaid),
+        _ => Err(unreadable("an order", "the code of its terms is not known")),
+    }
+}
+
+/// The terms as they are stored.
+pub fn terms_to(terms: Terms) -> u32 {
     match terms {
         Terms::OnAccount => 0,
         Terms::Prepaid => 1,
     }
 }
 
-pub(super) fn order_to(order: &Order) -> stored::OrderRow {
+/// The order as it is stored; its id stands in its key.
+pub fn order_to(order: &Order) -> stored::OrderRow {
     stored::OrderRow {
         customer: text_to(order.customer.as_deref()),
         reference: text_to(order.reference.as_deref()),
@@ -194,7 +210,7 @@ pub(super) fn order_to(order: &Order) -> stored::OrderRow {
 }
 
 /// The status as an event stores it.
-pub(crate) fn status_code(status: Status) -> u32 {
+pub fn status_code(status: Status) -> u32 {
     match status {
         Status::Pending => 1,
         Status::Confirmed => 2,

@@ -1,0 +1,123 @@
+//! What this store counts, under which names.
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::Failure;
+
+/// The calls of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Timestamp,
+    Begin,
+    Insert,
+    Write,
+    Get,
+    GetMany,
+    Scan,
+    CleanUp,
+    CollectGarbage,
+    Reconnect,
+}
+
+const CALLS: [(Call, &str); 10] = [
+    (Call::Timestamp, "timestamp"),
+    (Call::Begin, "begin"),
+    (Call::Insert, "insert"),
+    (Call::Write, "write"),
+    (Call::Get, "get"),
+    (Call::GetMany, "get_many"),
+    (Call::Scan, "scan"),
+    (Call::CleanUp, "clean_up"),
+    (Call::CollectGarbage, "collect_garbage"),
+    (Call::Reconnect, "reconnect"),
+];
+
+/// The measurements of the store; free of look-ups where nothing fails.
+#[derive(Clone)]
+pub(crate) struct Measures {
+    seconds: [Histogram; CALLS.len()],
+    retries: Counter,
+    /// Rows that were flushed, and how many transactions that took.
+    pub(crate) flushed_rows: Counter,
+    pub(crate) flush_transactions: Counter,
+    /// Seconds of an append, and of a proof.
+    pub(crate) append: Histogram,
+    pub(crate) proof: Histogram,
+}
+
+impl Measures {
+    pub(crate) fn new() -> Self {
+        describe();
+        Self {
+            seconds: CALLS.map(|(_, name)| histogram!("ordermill_service_call_seconds", "call" => name)),
+            retries: counter!("ordermill_service_retries_total"),
+            flushed_rows: counter!("ordermill_store_flushed_rows_total"),
+            flush_transactions: counter!("ordermill_store_flush_transactions_total"),
+            append: histogram!("ordermill_store_append_seconds"),
+            proof: histogram!("ordermill_store_proof_seconds"),
+        }
+    }
+
+    pub(crate) fn called(&self, call: Call, took: Duration, failed: Option<&Failure>) {
+        self.seconds[call as usize].record(took);
+        if let Some(failure) = failed {
+            let (name, kind) = (CALLS[call as usize].1, kind(failure));
+            counter!("ordermill_service_failures_total", "call" => name, "kind" => kind).increment(1);
+        }
+    }
+
+    pub(crate) fn tried_again(&self) {
+        self.retries.increment(1);
+    }
+}
+
+/// Counts an insert whose call did not say what became of it; `by` says what did: "mine", "another",
+/// "absent" (it is sent again), "never" (the time ran out).
+pub(crate) fn resolved(by: &'static str) {
+    counter!("ordermill_store_uncertain_total", "resolved" => by).increment(1);
+}
+
+/// A fixed word per kind, for metrics.
+fn kind(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Conflict(_) => "conflict",
+        Failure::Locked(_) => "locked",
+        Failure::Unavailable(_) => "unavailable",
+        Failure::Refused(_) => "refused",
+    }
+}
+
+fn describe() {
+    describe_histogram!("ordermill_service_call_seconds", Unit::Seconds, "Time of one call of the store's service");
+    describe_counter!("ordermill_service_failures_total", "Calls of the store's service that failed, by kind");
+    describe_counter!("ordermill_service_retries_total", "Tries of the store after one that has failed");
+    describe_counter!("ordermill_store_flushed_rows_total", "Rows that were flushed, deletions included");
+    describe_counter!("ordermill_store_flush_transactions_total", "Transactions that flushes have sent");
+    describe_histogram!("ordermill_store_append_seconds", Unit::Seconds, "Time until a record was read back");
+    describe_histogram!("ordermill_store_proof_seconds", Unit::Seconds, "Time of a proof that the owner still is");
+    describe_counter!(
+        "ordermill_store_uncertain_total",
+        "Inserts whose call did not say what became of them, by what did: mine, another, absent, never"
+    );
+}
+
+impl fmt::Debug for Measures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measures").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_stand_at_their_numbers() {
+        for (at, (call, _)) in CALLS.iter().enumerate() {
+            assert_eq!(*call as usize, at);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One key changed by transactions that read it first, until it reads back as it should.
+//!
+//! Such a transaction fails if the key was changed since it was read, however late it arrives. So what
+//! is read afterwards is all the evidence that is needed, and no answer is believed.
+
+use bytes::Bytes;
+use ordermill_store::Error;
+
+use crate::Inner;
+use crate::call::{Patience, Trouble};
+use crate::keys;
+use crate::service::Failure;
+
+/// What follows from what stands at a key.
+pub(crate) enum Step<T> {
+    /// It is as it should be.
+    Done(T),
+    /// It should be this.
+    Write(Bytes),
+}
+
+impl Inner {
+    /// Writes to `key` until `decide` finds it as it should be. `Unavailable` when the time is over:
+    /// the last write may have happened, or still will.
+    pub(crate) async fn settle<T>(
+        &self,
+        key: &Bytes,
+        patience: &mut Patience<'_>,
+        decide: impl Fn(Option<&Bytes>) -> Result<Step<T>, Error> + Send,
+    ) -> Result<T, Error> {
+        let range = keys::only(key);
+        let mut failed: Option<Failure> = None;
+        loop {
+            let look = async {
+                let at = self.calls.begin().await?;
+                Ok::<_, Failure>((at, self.calls.get(at, key.clone()).await?))
+            };
+            let (at, found) = match look.await {
+                Ok(found) => found,
+                Err(failure) => {
+                    patience.again(failure, &range).await?;
+                    continue;
+                }
+            };
+            let value = match decide(found.as_ref())? {
+                Step::Done(done) => return Ok(done),
+                Step::Write(value) => value,
+            };
+            if let Some(failure) = failed.take() {
+                patience.again(Trouble::Failure(failure), &range).await?;
+                continue;
+            }
+            let hint = self.calls.write(at, vec![(key.clone(), Some(value))]).await;
+            failed = Some(hint.err().unwrap_or_else(|| Failure::Unavailable("nothing was written".to_owned())));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A transactional service in memory, for tests: one that keeps every promise of
+//! [`Service`](ordermill_transactional::Service), and clients of it that keep no more than those.
+//!
+//! Everything that is drawn comes from one seed. On tokio's current-thread runtime with a paused clock
+//! the same seed gives the same history. Holds nothing that a release would use.
+
+mod clock;
+mod faults;
+mod lots;
+mod mvcc;
+
+pub use clock::Virtual;
+pub use faults::{Client, Plan};
+pub use lots::Lots;
+pub use mvcc::{Mvcc, Version};
