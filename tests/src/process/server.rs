@@ -1,9 +1,8 @@
 //! `ordermill serve` as a process.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,7 +12,7 @@ use tokio::process::{Child, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Ended, Http, collect, command, in_time, signal};
+use super::{Ended, Http, collect, command, in_time, own_address, signal};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -68,15 +67,6 @@ impl Settings {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
-}
-
-/// A loopback address that no other server has, with port 0.
-fn own_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-    let [_, a, b, c] = number.to_be_bytes();
-    // 127.0.0.x belongs to everybody.
-    SocketAddr::from((Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)), 0))
 }
 
 /// How much of the log is shown when a test fails.
