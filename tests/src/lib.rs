@@ -1,5 +1,6 @@
 //! Black-box tests of the engine live in `tests/`.
 
+pub mod cluster;
 pub mod conformance;
 pub mod disk;
 pub mod engine;

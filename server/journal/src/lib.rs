@@ -4,9 +4,11 @@
 //! needs no rule about orders. Unknown fields are skipped, numbers are never reused, and what may
 //! be written is gated by [`FORMAT`]. Knows no order semantics: amounts and codes are numbers here.
 
+mod coordination;
 mod record;
 mod rows;
 
+pub use coordination::{CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapValue};
 pub use record::{Change, Event, Record};
 pub use rows::{
     BackorderRow, CancellationRow, ClaimRow, HoldRow, IdempotencyRow, ItemRow, LineRow, LineUnitsRow, OrderRow,

@@ -4,8 +4,10 @@
 //! the engine are made of. Decides nothing about orders.
 
 mod config;
+mod member;
 mod process;
 mod serve;
+mod store;
 mod telemetry;
 
 use std::process::ExitCode;

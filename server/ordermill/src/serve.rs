@@ -4,20 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ordermill_admission::Admission;
-use ordermill_embedded::Embedded;
 use ordermill_ingress::{Backend, Tenants};
 use ordermill_routing::Router;
 use ordermill_station::{clock, limits};
-use ordermill_store::Error as StoreError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Settings;
-use crate::{process, telemetry};
-
-/// The cluster of an embedded store: it has its directory for itself.
-const CLUSTER: u32 = 1;
+use crate::{member, process, store, telemetry};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -33,13 +28,13 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::PrometheusHandle) -> anyhow::Result<()> {
     let clock = clock::System::shared();
-    let stop = stop_on_signals()?;
+    let (failed, stop) = stop_on_signals()?;
     let listener = bind(&settings).await?;
     let address = listener.local_addr().context("the address that was bound is not known")?;
     tokio::spawn(upkeep(metrics.clone()));
 
     let mut config = ordermill_ingress::Config::new(clock.clone());
-    config.cluster = CLUSTER;
+    config.cluster = settings.store.cluster();
     config.metrics = Arc::new(move || metrics.render());
     if !settings.api_keys.is_empty() {
         let keys = settings.api_keys.clone();
@@ -51,7 +46,16 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     let shutdown = async move { drop(told.wait_for(|stop| *stop).await) };
     let mut http = tokio::spawn(ordermill_ingress::serve(config, listener, backend.clone(), admission, shutdown));
 
-    let router = open(&settings, clock).await?;
+    let (router, membership) = match &settings.member {
+        None => {
+            let store = store::open(&settings, member::incarnation(), clock.clone()).await?;
+            (Router::open(routing(&settings), store, clock), None)
+        }
+        Some(member) => {
+            let (router, membership) = member::join(&settings, member, routing(&settings), clock, failed).await?;
+            (router, Some(membership))
+        }
+    };
     backend.open(router.clone());
     let mut told = stop.clone();
     tokio::select! {
@@ -60,10 +64,14 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     }
     if !*stop.borrow() {
         crate::print(&format!("listening on http://{address}"))?;
-        tracing::info!(%address, data_dir = %settings.data_dir.display(), shards = settings.shards, "ready");
+        tracing::info!(%address, store = ?settings.store, shards = settings.shards, "ready");
     }
     (&mut http).await.context("the HTTP server has failed")?;
-    router.close().await.map_err(|error| anyhow::anyhow!("the store could not be closed: {error}"))?;
+    let closed = router.close().await.map_err(|error| anyhow::anyhow!("the store could not be closed: {error}"));
+    if let Some(membership) = membership {
+        membership.end().await;
+    }
+    closed?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -78,40 +86,15 @@ async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn open(settings: &Settings, clock: clock::Shared) -> anyhow::Result<Router> {
-    let config = ordermill_embedded::Config {
-        segment_bytes: settings.segment_bytes,
-        free_bytes_min: settings.min_free_bytes,
-        accept_corruption: settings.accept_corruption,
-        ..ordermill_embedded::Config::new(&settings.data_dir, CLUSTER, settings.shards)
-    };
-    let store_clock = clock.clone();
-    let store = tokio::task::spawn_blocking(move || Embedded::open(config, store_clock))
-        .await
-        .context("the store failed while it was opened")?
-        .map_err(|error| anyhow::anyhow!(what_to_do(&error)))?;
-    let config = ordermill_routing::Config {
-        cluster: CLUSTER,
+fn routing(settings: &Settings) -> ordermill_routing::Config {
+    ordermill_routing::Config {
+        cluster: settings.store.cluster(),
         shards: settings.shards,
         cache_bytes: settings.cache_bytes,
         flush_bytes: settings.flush_bytes,
         flush_interval: limits::FLUSH_INTERVAL,
         journal_retention: settings.journal_retention,
         idempotency_retention: settings.idempotency_retention,
-    };
-    Ok(Router::open(config, Arc::new(store), clock))
-}
-
-/// Why the store does not open, and what to do about it.
-fn what_to_do(error: &StoreError) -> String {
-    match error {
-        // The store says what helps; where its setting does, the flag of that name.
-        StoreError::Corrupt(what) => {
-            format!("the data directory is damaged: {}", what.replace("`accept_corruption`", "--accept-corruption"))
-        }
-        StoreError::Full(what) => format!("there is no room in the data directory: {what}"),
-        StoreError::Invalid(what) | StoreError::Unavailable(what) | StoreError::Unknown(what) => what.clone(),
-        StoreError::Fenced(_) => error.to_string(),
     }
 }
 
@@ -123,11 +106,13 @@ async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle) {
     }
 }
 
-/// Turns true with the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_on_signals() -> anyhow::Result<watch::Receiver<bool>> {
+/// Turns true with the first SIGTERM or SIGINT, or by whoever has another reason; the second signal ends
+/// the process at once.
+fn stop_on_signals() -> anyhow::Result<(watch::Sender<bool>, watch::Receiver<bool>)> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
     let (stop, stopping) = watch::channel(false);
+    let other_reasons = stop.clone();
     tokio::spawn(async move {
         for first in [true, false] {
             let name = tokio::select! {
@@ -143,5 +128,5 @@ fn stop_on_signals() -> anyhow::Result<watch::Receiver<bool>> {
             }
         }
     });
-    Ok(stopping)
+    Ok((other_reasons, stopping))
 }

@@ -67,15 +67,15 @@ pub enum Failure {
     Unknown(String),
 }
 
-/// A shard that is `Unavailable` does not say whether its last record has reached the store: that is
-/// `Unknown` here.
 impl From<ordermill_shard::Error> for Failure {
     fn from(error: ordermill_shard::Error) -> Self {
         match error {
             ordermill_shard::Error::Refused(refusal) => Self::Refused(refusal),
             ordermill_shard::Error::Busy => Self::Busy,
-            ordermill_shard::Error::Unavailable(text) => Self::Unknown(text),
+            ordermill_shard::Error::NotServed => Self::NotOwner { map_version: 0 },
+            ordermill_shard::Error::Unavailable(text) => Self::Unavailable(text),
             ordermill_shard::Error::Full(text) => Self::Full(text),
+            ordermill_shard::Error::Unknown(text) => Self::Unknown(text),
         }
     }
 }

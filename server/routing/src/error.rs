@@ -1,6 +1,7 @@
 //! What a caller of the router can do about a refusal.
 
 use ordermill_order::Refusal;
+use ordermill_peer::Failure;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,4 +25,16 @@ pub enum Error {
     /// The cursor is older than what is kept.
     #[error("the events after this cursor are no longer kept")]
     CursorExpired,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Refused(refusal),
+            Failure::Busy => Self::Busy,
+            Failure::Full(text) => Self::Full(text),
+            Failure::NotOwner { .. } => Self::Unavailable("the shard has no owner now".into()),
+            Failure::Unavailable(text) | Failure::Unknown(text) => Self::Unavailable(text),
+        }
+    }
 }

@@ -1,18 +1,23 @@
 //! The event feed: every shard's journal, read side by side.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use ordermill_journal::{Record, decode};
 use ordermill_order::{Item, Order, Status};
-use ordermill_shard::{Handle, Row, status_of};
+use ordermill_shard::{Row, status_of};
 use ordermill_station::limits;
-use ordermill_store::{Error as StoreError, keys};
+use ordermill_store::{Error as StoreError, ShardId, keys};
 use tokio::sync::watch;
 
 use crate::router::decoded;
+use crate::served::{Served, State};
+use crate::view::{Owner, Place};
 use crate::{Error, Router};
 
 /// What an event is about, as the record that holds the event left it.
@@ -122,7 +127,8 @@ impl Router {
     /// Reads the tenant's events after `after` (from the oldest kept one without), at most about
     /// `size`. An empty page means that there is nothing new.
     pub async fn events(&self, tenant: Arc<str>, after: Option<&str>, size: usize) -> Result<FeedPage, Error> {
-        let shards = self.handles().len();
+        let view = self.inner.shards.view();
+        let shards = view.places().len();
         let mut cursor = match after {
             Some(text) => {
                 Cursor::of_text(text, shards).ok_or(Error::BadToken("the cursor was not made by this cluster"))?
@@ -130,14 +136,16 @@ impl Router {
             None => self.oldest().await?,
         };
         let mut events = Vec::new();
+        let elsewhere = self.inner.shards.numbers_elsewhere().await;
         // Every shard gets its share first, so that a busy one does not keep the others back.
         let mut share = (size / shards).max(1);
         while events.len() < size {
             let before = events.len();
-            for shard in self.handles() {
+            for place in view.places() {
                 let wanted = share.min(size.saturating_sub(events.len()));
-                if wanted > 0 {
-                    self.read_shard(shard, &tenant, &mut cursor, wanted, &mut events).await?;
+                let last = self.last_told(place, &elsewhere);
+                if wanted > 0 && cursor.0[place.id.0 as usize].record < last {
+                    self.read_shard(place.id, last, &tenant, &mut cursor, wanted, &mut events).await?;
                 }
             }
             if events.len() == before {
@@ -150,29 +158,44 @@ impl Router {
 
     async fn oldest(&self) -> Result<Cursor, Error> {
         let mut positions = Vec::new();
-        for shard in self.handles() {
-            let extent = self.inner.store.extent(shard.id()).await.map_err(unavailable)?;
+        for place in self.inner.shards.view().places() {
+            let extent = self.inner.store.extent(place.id).await.map_err(unavailable)?;
             positions.push(Position { record: extent.trimmed, events: 0 });
         }
         Ok(Cursor(positions))
     }
 
+    /// The last record of a shard that may be told, as far as it is known; where nothing is, all that
+    /// are there may be.
+    fn last_told(&self, place: &Place, elsewhere: &BTreeMap<ShardId, u64>) -> u64 {
+        match &place.owner {
+            Owner::Here(served) => match served.handle() {
+                Some(handle) => *handle.committed().borrow(),
+                // What a store that nobody else can write holds is told once it is read back.
+                None if !self.inner.store.is_shared() => 0,
+                None => u64::MAX,
+            },
+            Owner::There(_) | Owner::Nobody => elsewhere.get(&place.id).copied().unwrap_or(u64::MAX),
+        }
+    }
+
     async fn read_shard(
         &self,
-        shard: &Handle,
+        shard: ShardId,
+        last: u64,
         tenant: &str,
         cursor: &mut Cursor,
         wanted: usize,
         events: &mut Vec<FeedEvent>,
     ) -> Result<(), Error> {
-        let place = shard.id().0 as usize;
+        let place = shard.0 as usize;
         let enough = events.len() + wanted;
         while events.len() < enough {
             let position = cursor.0[place];
-            if position.record >= *shard.committed().borrow() {
+            if position.record >= last {
                 return Ok(());
             }
-            let records = self.inner.store.read(shard.id(), position.record, limits::FEED_PAGE_BYTES).await;
+            let records = self.inner.store.read(shard, position.record, limits::FEED_PAGE_BYTES).await;
             let records = records.map_err(|error| match error {
                 StoreError::Invalid(_) => Error::CursorExpired,
                 other => unavailable(other),
@@ -193,7 +216,7 @@ impl Router {
                         cursor.0[place] = Position { record: stored.number, events: 0 };
                     }
                     events.push(FeedEvent {
-                        shard: shard.id().0,
+                        shard: shard.0,
                         record: stored.number,
                         index: index as u32,
                         time_ms: record.time_ms,
@@ -207,25 +230,48 @@ impl Router {
         Ok(())
     }
 
-    /// Changes whenever a record has been committed in any shard.
+    /// Changes whenever a record may have been committed in any shard.
     pub fn changed(&self) -> watch::Receiver<u64> {
         let (sender, receiver) = watch::channel(0);
-        for shard in self.handles() {
-            let (sender, mut committed) = (sender.clone(), shard.committed());
-            committed.mark_unchanged();
-            tokio::spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = sender.closed() => return,
-                        changed = committed.changed() => match changed {
-                            Ok(()) => sender.send_modify(|changes| *changes += 1),
-                            Err(_) => return,
-                        }
-                    }
+        let shards = self.inner.shards.clone();
+        tokio::spawn(async move {
+            let mut view_changed = shards.changed();
+            loop {
+                let view = shards.view();
+                view_changed.mark_unchanged();
+                let mut told: FuturesUnordered<_> = view.here().map(|served| tell(served.clone(), &sender)).collect();
+                let elsewhere = view.places().len() > told.len();
+                tokio::select! {
+                    () = sender.closed() => return,
+                    changed = view_changed.changed() => if changed.is_err() { return },
+                    () = async { while told.next().await.is_some() {} }, if !told.is_empty() => {}
+                    () = tell_often(&sender), if elsewhere => {}
                 }
-            });
-        }
+            }
+        });
         receiver
+    }
+}
+
+/// Tells of every record that is committed in a shard here, as long as it is served.
+async fn tell(served: Arc<Served>, sender: &watch::Sender<u64>) {
+    loop {
+        let State::Serving(handle) = served.wait_for(|state| matches!(state, State::Serving(_))).await else { return };
+        let mut committed = handle.committed();
+        drop(handle);
+        sender.send_modify(|changes| *changes += 1);
+        while committed.changed().await.is_ok() {
+            sender.send_modify(|changes| *changes += 1);
+        }
+        served.wait_for(|state| !matches!(state, State::Serving(_))).await;
+    }
+}
+
+/// Of what other members commit nobody tells: it is looked at often.
+async fn tell_often(sender: &watch::Sender<u64>) {
+    loop {
+        tokio::time::sleep(limits::FEED_LOOK).await;
+        sender.send_modify(|changes| *changes += 1);
     }
 }
 

@@ -76,8 +76,9 @@ impl Walk<'_> {
         let cluster = self.router.inner.keys.cluster;
         let first_slot = after.as_ref().and_then(|key| keys::decode(key)).map_or(0, |key| key.slot);
         let mut from = after.map_or_else(|| Bound::Included(keys::prefix(cluster, 0, self.kind)), Bound::Excluded);
-        for shard in self.router.handles() {
-            let range = shard.range();
+        let shards = &self.router.inner.shards;
+        for place in shards.view().places() {
+            let range = place.range;
             if range.last < first_slot {
                 continue;
             }
@@ -87,7 +88,7 @@ impl Walk<'_> {
                 from = Bound::Included(keys::prefix(cluster, range.first, self.kind));
             }
             'shard: loop {
-                let page = shard.scan(from.clone(), end.clone(), STRIDE).await?;
+                let page = shards.scan(range.first, from.clone(), end.clone(), STRIDE).await?;
                 let mut next = page.next.map(Bound::Excluded);
                 for (key, value) in page.rows {
                     let Some(parts) = keys::decode(&key) else { continue };
@@ -172,7 +173,7 @@ impl Router {
         let mut from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let mut budget = limits::PAGE_ROWS_SCANNED;
         loop {
-            let page = self.shard(partition.slot).scan(from, end.clone(), limits::PAGE_DEFAULT).await?;
+            let page = self.inner.shards.scan(partition.slot, from, end.clone(), limits::PAGE_DEFAULT).await?;
             for (key, value) in page.rows {
                 budget = budget.saturating_sub(1);
                 if !take(&key, &value)? || budget == 0 {

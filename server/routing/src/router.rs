@@ -1,24 +1,30 @@
 //! The router: finds the shard, asks it, waits.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ordermill_delivery::{Mail, Peers};
+use ordermill_members::{Member, range_of};
 use ordermill_order::{
-    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, SlotRange, preview,
+    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation,
+    SlotRange, preview,
 };
-use ordermill_shard::{Handle, Keys, Reply, Row, Service, Unflushed, decode_row};
+use ordermill_peer::Peers;
+use ordermill_shard::{Keys, Row, Unflushed, decode_row};
 use ordermill_station::measure::Station;
 use ordermill_station::{clock, limits};
 use ordermill_store::keys::RowKey;
 use ordermill_store::{ShardId, Store, keys};
 use quick_cache::sync::Cache;
-use tokio::sync::{oneshot, watch};
 
 use crate::Error;
+use crate::cluster::{Cluster, Lines};
+use crate::member::{Busy, Follower, Reporter};
+use crate::served::{Common, Served, State};
+use crate::shards::Shards;
+use crate::view::{Owner, Place, View};
 
 /// What a router and its shards need to know.
 #[derive(Clone, Debug)]
@@ -41,16 +47,15 @@ pub struct Config {
 
 /// Whether requests can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Status {
-    /// All shards are read back and serve.
-    Serving = 0,
+    /// All shards of this process are read back and serve.
+    Serving,
     /// Some shard is still reading its journal.
-    Recovering = 1,
+    Recovering,
     /// The process is about to stop.
-    Draining = 2,
+    Draining,
     /// Some shard has stopped: its store is in an unknown state.
-    Stopped = 3,
+    Stopped,
 }
 
 /// The way into the shards; cheap to clone.
@@ -64,9 +69,8 @@ pub(crate) struct Inner {
     pub(crate) keys: Keys,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: clock::Shared,
-    map: Arc<ShardMap>,
-    status: Arc<AtomicU8>,
-    ready: watch::Receiver<Option<Result<(), Error>>>,
+    pub(crate) shards: Arc<Shards>,
+    draining: AtomicBool,
     /// Items that are known to exist; items are never deleted.
     known: Cache<RowKey, ()>,
     station: Station,
@@ -75,59 +79,6 @@ pub(crate) struct Inner {
 /// Items whose existence is remembered.
 const KNOWN_ITEMS: usize = 200_000;
 
-/// The shards by slot, all of this process. Set once they all exist: they speak to each other
-/// through it.
-#[derive(Debug)]
-struct ShardMap {
-    keys: Keys,
-    handles: OnceLock<Vec<Handle>>,
-}
-
-impl ShardMap {
-    fn handles(&self) -> &[Handle] {
-        self.handles.get().map_or(&[], Vec::as_slice)
-    }
-
-    fn of(&self, slot: u16) -> &Handle {
-        let handles = self.handles();
-        &handles[usize::from(slot) * handles.len() / limits::SLOTS as usize]
-    }
-}
-
-/// The slots of shard `index` of `shards`: as equal as can be.
-fn range_of(index: u32, shards: u32) -> SlotRange {
-    let first = |index: u32| (u64::from(index) * u64::from(limits::SLOTS)).div_ceil(u64::from(shards));
-    SlotRange { first: first(index) as u16, last: (first(index + 1) - 1) as u16 }
-}
-
-impl Peers for ShardMap {
-    fn deliver(&self, mail: Mail) {
-        self.of(mail.slot).post(mail);
-    }
-
-    fn has_heard<'a>(
-        &'a self,
-        tenant: &'a str,
-        order: OrderId,
-        line: u16,
-        operation: u32,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(async move {
-            let key = self.keys.order(tenant, order);
-            match self.of(order.slot()).get(key.clone()).await {
-                Ok(Some(value)) => match decoded(&key, &value) {
-                    Ok(Row::Order(order)) => order
-                        .lines
-                        .get(usize::from(line))
-                        .is_some_and(|line| line.in_flight.is_none() && line.operation >= operation),
-                    _ => false,
-                },
-                _ => false,
-            }
-        })
-    }
-}
-
 /// Decodes a stored row.
 pub(crate) fn decoded(key: &[u8], value: &Bytes) -> Result<Row, Error> {
     let unreadable = |why: String| Error::Unavailable(format!("a stored row cannot be read: {why}"));
@@ -135,92 +86,106 @@ pub(crate) fn decoded(key: &[u8], value: &Bytes) -> Result<Row, Error> {
     decode_row(&parts, value).map_err(|error| unreadable(error.to_string()))
 }
 
-impl From<ordermill_shard::Error> for Error {
-    fn from(error: ordermill_shard::Error) -> Self {
-        match error {
-            ordermill_shard::Error::Refused(refusal) => Self::Refused(refusal),
-            ordermill_shard::Error::Busy => Self::Busy,
-            ordermill_shard::Error::Unavailable(text) => Self::Unavailable(text),
-            ordermill_shard::Error::Full(text) => Self::Full(text),
-        }
-    }
-}
-
 impl Router {
-    /// Opens all shards; returns at once, see [`Router::ready`]. Panics outside a tokio runtime, or
-    /// with no shards or more than slots.
+    /// Opens all shards of a store that this process has for itself; returns at once, see
+    /// [`Router::ready`]. Panics outside a tokio runtime, or with no shards or more than slots.
     pub fn open(config: Config, store: Arc<dyn Store>, clock: clock::Shared) -> Self {
-        let shards = config.shards;
-        assert!((1..=limits::SLOTS).contains(&shards), "there are 1 to {} shards", limits::SLOTS);
-        let keys = Keys { cluster: config.cluster };
-        let map = Arc::new(ShardMap { keys, handles: OnceLock::new() });
-        let incarnation = clock.now_ms();
-        let unflushed = Arc::new(Unflushed::new(config.flush_bytes, shards));
-        let shard = |index: u32| {
-            let config = ordermill_shard::Config {
-                cluster: config.cluster,
-                id: ShardId(index),
-                range: range_of(index, shards),
-                incarnation,
-                cache_bytes: config.cache_bytes / u64::from(shards),
-                unflushed: unflushed.clone(),
-                flush_interval: config.flush_interval,
-                journal_retention: config.journal_retention,
-                idempotency_retention: config.idempotency_retention,
-            };
-            Service::new(config, store.clone(), clock.clone(), map.clone())
+        assert!((1..=limits::SLOTS).contains(&config.shards), "there are 1 to {} shards", limits::SLOTS);
+        let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), None));
+        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
+        let template = Template::of(&config, clock.now_ms());
+        let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
+        let place = |index: u32| {
+            let (id, range) = (ShardId(index), range_of(index, config.shards));
+            let served = Served::begin(common.clone(), template.shard(id, range), true);
+            Place { id, range, owner: Owner::Here(Arc::new(served)) }
         };
-        let (handles, services): (Vec<_>, Vec<_>) = (0..shards).map(shard).unzip();
-        map.handles.set(handles).expect("the map was made here");
-        let status = Arc::new(AtomicU8::new(Status::Recovering as u8));
-        let ready = start(services, status.clone());
+        shards.show(View::new(1, (0..config.shards).map(place).collect()));
+        router
+    }
+
+    /// Joins the cluster whose store this is as the member `me`, which others reach through what
+    /// [`Router::service`] answers. The member takes part once the service that comes with it runs.
+    pub async fn join(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: clock::Shared,
+        me: Member,
+        peers: Peers,
+        busy: Busy,
+    ) -> Result<(Self, ordermill_members::Service), ordermill_members::Error> {
+        let reporter = Reporter::new(busy, clock.clone());
+        let lines = Arc::new(Lines(peers.clone()));
+        let incarnation = me.incarnation;
+        let joining = ordermill_members::Config { me, shards: config.shards, seed: incarnation.0 };
+        let (members, service) =
+            ordermill_members::Service::join(joining, store.clone(), lines, reporter.clone(), clock.clone()).await?;
+        let cluster = Cluster { members: members.clone(), peers };
+        let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), Some(cluster)));
+        reporter.tell_of(&shards);
+        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
+        let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
+        let template = Template::of(&config, incarnation.0);
+        let mut follower = Follower { me: incarnation, common, template, shards, served: BTreeMap::new() };
+        let maps = members.map();
+        follower.follow(&members.current());
+        tokio::spawn(follower.run(maps));
+        Ok((router, service))
+    }
+
+    fn new(config: &Config, store: Arc<dyn Store>, clock: clock::Shared, shards: Arc<Shards>) -> Self {
         let inner = Inner {
-            keys,
+            keys: Keys { cluster: config.cluster },
             store,
             clock,
-            map,
-            status,
-            ready,
+            shards,
+            draining: AtomicBool::new(false),
             known: Cache::new(KNOWN_ITEMS),
             station: Station::new("routing"),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Waits until every shard serves, or says why one does not.
+    /// What answers other members.
+    pub fn service(&self) -> Arc<dyn ordermill_peer::Service> {
+        self.inner.shards.clone()
+    }
+
+    /// This process's place among the members; none when it is alone.
+    pub fn members(&self) -> Option<&ordermill_members::Handle> {
+        self.inner.shards.cluster().map(|cluster| &cluster.members)
+    }
+
+    /// Waits until every shard that is this process's serves, or says why one does not.
     pub async fn ready(&self) -> Result<(), Error> {
-        let mut ready = self.inner.ready.clone();
-        let ready = ready.wait_for(Option::is_some).await;
-        let stopped = || Err(Error::Unavailable("the shards have stopped".into()));
-        ready.map_or_else(|_| stopped(), |result| result.clone().unwrap_or_else(stopped))
+        for served in self.inner.shards.view().here() {
+            let settled = |state: &State| matches!(state, State::Serving(_) | State::Failed(_) | State::Away);
+            if let State::Failed(error) = served.wait_for(settled).await {
+                return Err(Error::Unavailable(error.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// Whether requests can be served.
     pub fn status(&self) -> Status {
-        match self.inner.status.load(Ordering::Relaxed) {
-            0 => Status::Serving,
-            1 => Status::Recovering,
-            2 => Status::Draining,
-            _ => Status::Stopped,
+        let view = self.inner.shards.view();
+        let states = || view.here().map(|served| served.state());
+        if states().any(|state| matches!(state, State::Failed(_))) {
+            Status::Stopped
+        } else if self.inner.draining.load(Ordering::Relaxed) {
+            Status::Draining
+        } else if states().any(|state| matches!(state, State::Starting)) {
+            Status::Recovering
+        } else {
+            Status::Serving
         }
     }
 
-    /// How many shards there are.
-    pub fn shards(&self) -> usize {
-        self.handles().len()
-    }
-
-    /// How long commands have waited lately before a shard took them: the longest of all shards.
+    /// How long commands have waited lately before a shard took them: the longest of all shards
+    /// that are served here.
     pub fn queue_delay(&self) -> Duration {
-        self.handles().iter().map(Handle::queue_delay).max().unwrap_or_default()
-    }
-
-    pub(crate) fn handles(&self) -> &[Handle] {
-        self.inner.map.handles()
-    }
-
-    pub(crate) fn shard(&self, slot: u16) -> &Handle {
-        self.inner.map.of(slot)
+        self.inner.shards.view().here().map(|served| served.queue_delay()).max().unwrap_or_default()
     }
 
     /// Places an order; waits up to `wait` for its decision and answers with it pending after that.
@@ -245,9 +210,39 @@ impl Router {
         wait: Duration,
     ) -> Result<Outcome, Error> {
         self.check_items(&tenant, &new).await?;
-        let shard = self.shard(new.partition.slot);
+        let slot = new.partition.slot;
         let command = Command { tenant, idempotency: key, action: Action::Create(Box::new(new)) };
-        settle(shard.call(command).await, wait).await
+        self.decided(slot, command, wait).await
+    }
+
+    /// Applies a command and waits up to `wait` for the decision about an order, wherever its shard
+    /// moves meanwhile.
+    pub(crate) async fn decided(&self, slot: u16, command: Command, wait: Duration) -> Result<Outcome, Error> {
+        let deadline = self.inner.clock.elapsed() + wait;
+        let tenant = command.tenant.clone();
+        match self.inner.shards.apply(slot, command, wait).await? {
+            Outcome::Order { order, replayed } => self.decision(&tenant, order, replayed, deadline).await,
+            other => Ok(other),
+        }
+    }
+
+    /// The order once it is decided, or as it is at `deadline`.
+    pub(crate) async fn decision(
+        &self,
+        tenant: &str,
+        mut order: Arc<Order>,
+        replayed: bool,
+        deadline: Duration,
+    ) -> Result<Outcome, Error> {
+        while order.reservation == Reservation::Undecided && self.inner.clock.elapsed() < deadline {
+            // Whoever was asked serves the shard no more: its new owner decides.
+            tokio::time::sleep(limits::LOOK_FOR_OWNER).await;
+            match self.inner.shards.order(tenant, order.id).await? {
+                Some(now) => order = now,
+                None => break,
+            }
+        }
+        Ok(Outcome::Order { order, replayed })
     }
 
     /// What placing an order would bring; changes nothing. The order has id 0.
@@ -275,75 +270,20 @@ impl Router {
                 unreachable!("messages between shards do not come through here")
             }
         };
-        let result = settle(self.shard(slot).call(command).await, limits::SETTLE_WAIT).await;
+        let result = self.decided(slot, command, limits::SETTLE_WAIT).await;
         self.measure(began, result.as_ref().err());
         result
     }
 
-    /// Applies many `Create` and `Credit` commands in their order, waits until every order is
-    /// decided, and answers in the same order. Waits for room instead of answering `Busy`.
-    pub async fn import(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
-        let began = self.inner.clock.elapsed();
-        let mut results: Vec<Option<Result<Outcome, Error>>> = (0..commands.len()).map(|_| None).collect();
-        let mut per_shard: Vec<(Vec<usize>, Vec<Command>)> =
-            self.handles().iter().map(|_| Default::default()).collect();
-        for (index, command) in commands.into_iter().enumerate() {
-            let slot = match &command.action {
-                Action::Create(new) => match self.check_items(&command.tenant, new).await {
-                    Ok(()) => new.partition.slot,
-                    Err(error) => {
-                        results[index] = Some(Err(error));
-                        continue;
-                    }
-                },
-                Action::Credit(credit) => credit.partition.slot,
-                other => unreachable!("an import cannot contain {other:?}"),
-            };
-            let (indexes, commands) = &mut per_shard[self.shard(slot).id().0 as usize];
-            indexes.push(index);
-            commands.push(command);
-        }
-        let mut pending = Vec::new();
-        for (shard, (indexes, commands)) in self.handles().iter().zip(per_shard) {
-            if !commands.is_empty() {
-                pending.push((indexes, shard.submit_many(commands).await));
-            }
-        }
-        let gone = || Error::Unavailable("the shard has stopped".into());
-        for (indexes, replies) in pending {
-            let replies = match replies {
-                Ok(replies) => replies.await.map_err(|_| gone()),
-                Err(error) => Err(error.into()),
-            };
-            match replies {
-                Ok(replies) => {
-                    for (index, reply) in indexes.into_iter().zip(replies) {
-                        results[index] = Some(settle(reply, limits::SETTLE_WAIT).await);
-                    }
-                }
-                Err(error) => indexes.into_iter().for_each(|index| results[index] = Some(Err(error.clone()))),
-            }
-        }
-        self.measure(began, None);
-        results.into_iter().map(|result| result.unwrap_or_else(|| Err(gone()))).collect()
-    }
-
     /// Reads an order.
     pub async fn order(&self, tenant: Arc<str>, id: OrderId) -> Result<Option<Arc<Order>>, Error> {
-        let key = self.inner.keys.order(&tenant, id);
-        match self.shard(id.slot()).get(key.clone()).await? {
-            Some(value) => match decoded(&key, &value)? {
-                Row::Order(order) => Ok(Some(order)),
-                other => unreachable!("the key of a row says what it is: {other:?}"),
-            },
-            None => Ok(None),
-        }
+        self.inner.shards.order(&tenant, id).await
     }
 
     /// Reads an item.
     pub async fn item(&self, tenant: Arc<str>, sku: &str) -> Result<Option<Item>, Error> {
         let key = self.inner.keys.item(&tenant, sku);
-        match self.shard(Partition::of_item(&tenant, sku).slot).get(key.clone()).await? {
+        match self.inner.shards.get(Partition::of_item(&tenant, sku).slot, &key).await? {
             Some(value) => match decoded(&key, &value)? {
                 Row::Item(item) => Ok(Some(item)),
                 other => unreachable!("the key of a row says what it is: {other:?}"),
@@ -354,11 +294,12 @@ impl Router {
 
     /// Items that live in other shards than the order must be known to exist before the order is
     /// placed: an unknown SKU is an error of the request, not a decision about stock.
-    async fn check_items(&self, tenant: &Arc<str>, new: &NewOrder) -> Result<(), Error> {
-        let home = self.shard(new.partition.slot).id();
+    pub(crate) async fn check_items(&self, tenant: &Arc<str>, new: &NewOrder) -> Result<(), Error> {
+        let view = self.inner.shards.view();
+        let home = view.index_of(new.partition.slot);
         for (index, line) in new.lines.iter().enumerate() {
             let partition = Partition::of_item(tenant, &line.sku);
-            if self.shard(partition.slot).id() == home {
+            if view.index_of(partition.slot) == home {
                 continue;
             }
             let key = self.inner.keys.item(tenant, &line.sku);
@@ -373,7 +314,7 @@ impl Router {
         Ok(())
     }
 
-    fn measure(&self, began: Duration, error: Option<&Error>) {
+    pub(crate) fn measure(&self, began: Duration, error: Option<&Error>) {
         let station = &self.inner.station;
         station.called(1);
         station.took(self.inner.clock.elapsed().saturating_sub(began));
@@ -385,84 +326,58 @@ impl Router {
         }
     }
 
-    /// Takes no more commands, finishes what has queued, flushes, closes the store.
+    /// Hands the shards over to other members where there are any; takes no more commands, finishes what
+    /// has queued, flushes, closes the store.
     pub async fn close(&self) -> Result<(), Error> {
-        self.inner.status.store(Status::Draining as u8, Ordering::Relaxed);
-        let closing = futures::future::join_all(self.handles().iter().map(Handle::close));
+        self.inner.draining.store(true, Ordering::Relaxed);
+        if let Some(members) = self.members() {
+            let drained = members.drain_me(limits::DRAIN).await;
+            tracing::info!(?drained, "shards handed over");
+        }
+        let view = self.inner.shards.view();
+        view.here().for_each(|served| served.want(false));
+        let ended = |state: &State| matches!(state, State::Away | State::Failed(_));
+        let closing = futures::future::join_all(view.here().map(|served| served.wait_for(ended)));
         let closed = tokio::time::timeout(limits::DRAIN, closing).await;
         let late =
             |_| Error::Unavailable("the shards did not stop in time; the journal has all that was answered".into());
-        let closed = closed.map_err(late)?.into_iter().collect::<Result<Vec<()>, _>>();
-        self.inner.store.close().await.map_err(|error| Error::Unavailable(error.to_string()))?;
-        closed?;
-        Ok(())
-    }
-}
-
-/// Runs the shards; tells when all of them serve.
-fn start(services: Vec<Service>, status: Arc<AtomicU8>) -> watch::Receiver<Option<Result<(), Error>>> {
-    let (ready, all_ready) = watch::channel(None);
-    let mut recovered = Vec::with_capacity(services.len());
-    for service in services {
-        let (one_ready, one) = oneshot::channel();
-        recovered.push(one);
-        let status = status.clone();
-        tokio::spawn(async move {
-            if let Err(error) = service.run(one_ready).await {
-                tracing::error!(%error, "a shard has stopped");
-                status.store(Status::Stopped as u8, Ordering::Relaxed);
-            }
-        });
-    }
-    tokio::spawn(async move {
-        for one in recovered {
-            let result =
-                one.await.unwrap_or_else(|_| Err(ordermill_store::Error::Unknown("a shard has failed".into())));
-            if let Err(error) = result {
-                ready.send_replace(Some(Err(Error::Unavailable(error.to_string()))));
-                return;
-            }
+        let closed = closed.map_err(late)?;
+        if let Some(members) = self.members() {
+            members.close().await;
         }
-        let to = (Status::Recovering as u8, Status::Serving as u8);
-        // A router that was closed meanwhile stays so.
-        let _ = status.compare_exchange(to.0, to.1, Ordering::Relaxed, Ordering::Relaxed);
-        ready.send_replace(Some(Ok(())));
-    });
-    all_ready
-}
-
-/// Waits up to `wait` for the decision about an order.
-async fn settle(reply: Reply, wait: Duration) -> Result<Outcome, Error> {
-    let outcome = reply.outcome?;
-    let (Some(settled), Outcome::Order { replayed, .. }) = (reply.settled, &outcome) else { return Ok(outcome) };
-    let replayed = *replayed;
-    match tokio::time::timeout(wait, settled).await {
-        Ok(Ok(order)) => Ok(Outcome::Order { order, replayed }),
-        _ => Ok(outcome),
+        self.inner.store.close().await.map_err(|error| Error::Unavailable(error.to_string()))?;
+        match closed.into_iter().find_map(|state| if let State::Failed(error) = state { Some(error) } else { None }) {
+            Some(error) => Err(Error::Unavailable(error.to_string())),
+            None => Ok(()),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What the shards of a process are told alike.
+pub(crate) struct Template {
+    config: Config,
+    unflushed: Arc<Unflushed>,
+    incarnation: u64,
+}
 
-    #[test]
-    fn ranges_cover_all_slots_and_agree_with_the_look_up() {
-        for shards in [1u32, 2, 3, 7, 64, 65_536] {
-            let mut next = 0u32;
-            for index in 0..shards {
-                let range = range_of(index, shards);
-                assert_eq!(u32::from(range.first), next);
-                for slot in [range.first, range.last] {
-                    assert_eq!(
-                        (u64::from(slot) * u64::from(shards) / u64::from(limits::SLOTS)) as u32,
-                        index,
-                        "slot {slot} of {shards} shards"
-                    );
-                }
-                next = u32::from(range.last) + 1;
-            }
-            assert_eq!(next, limits::SLOTS);
+impl Template {
+    fn of(config: &Config, incarnation: u64) -> Self {
+        let unflushed = Arc::new(Unflushed::new(config.flush_bytes, config.shards));
+        Self { config: config.clone(), unflushed, incarnation }
+    }
+
+    pub(crate) fn shard(&self, id: ShardId, range: SlotRange) -> ordermill_shard::Config {
+        let config = &self.config;
+        ordermill_shard::Config {
+            cluster: config.cluster,
+            id,
+            range,
+            incarnation: self.incarnation,
+            cache_bytes: config.cache_bytes / u64::from(config.shards),
+            unflushed: self.unflushed.clone(),
+            flush_interval: config.flush_interval,
+            journal_retention: config.journal_retention,
+            idempotency_retention: config.idempotency_retention,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What follows an append: the rows count, the callers are answered, the messages go out.
 
+use std::sync::atomic::Ordering;
+
 use ordermill_delivery::Mail;
 use ordermill_order::{Action, Outcome, Refusal, Reservation};
 use ordermill_store::Error as StoreError;
@@ -14,14 +16,17 @@ impl Service {
         if let Err(error) = result {
             self.shard_station.failed(error.kind());
             tracing::warn!(shard = %self.config.id, %error, "a record was not appended");
-            let failure = from_store(&error);
-            for (sink, _) in answers.into_iter().chain(self.give_up_built()) {
+            let (failure, stays) =
+                (from_store(&error), matches!(error, StoreError::Full(_) | StoreError::Unavailable(_)));
+            // What was built on the record has surely not happened, whatever became of the record.
+            let built = if stays { failure.clone() } else { Error::NotServed };
+            for (sink, _) in self.give_up_built() {
+                reply(sink, Reply::failed(built.clone()));
+            }
+            for (sink, _) in answers {
                 reply(sink, Reply::failed(failure.clone()));
             }
-            return match error {
-                StoreError::Full(_) | StoreError::Unavailable(_) => Ok(()),
-                error => Err(error),
-            };
+            return if stays { Ok(()) } else { Err(error) };
         }
         self.number += 1;
         self.committed.commit(closed.changes);
@@ -36,6 +41,7 @@ impl Service {
         }
         self.committed_number.send_replace(self.number);
         self.shard_station.called(answers.len() as u64);
+        self.gauges.commands.fetch_add(answers.len() as u64, Ordering::Relaxed);
         self.shard_station.took(now.saturating_sub(began));
         self.answer(answers);
         for (id, order) in closed.decided {

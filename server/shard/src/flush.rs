@@ -1,5 +1,7 @@
 //! Flushes: changed rows go to the store in the background, and old records are let go.
 
+use std::sync::atomic::Ordering;
+
 use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
 
@@ -29,12 +31,14 @@ impl Service {
         let (store, id, checkpoint) = (self.store.clone(), self.config.id, self.number);
         let ended = self.flushes.0.clone();
         tokio::spawn(async move {
-            // Sorting, and letting go of what was flushed before, take too long for a thread that answers.
-            let sorted = tokio::task::spawn_blocking(move || {
+            let many = rows.len().max(last.len()) > limits::SORT_ASIDE_ROWS;
+            let sort = move || {
                 drop(last);
                 rows.sorted()
-            });
-            let result = match sorted.await {
+            };
+            // Sorting, and letting go of what was flushed before, take too long for a thread that answers.
+            let sorted = if many { tokio::task::spawn_blocking(sort).await } else { Ok(sort()) };
+            let result = match sorted {
                 Ok(sorted) => store.flush(id, sorted, checkpoint).await,
                 Err(error) => Err(StoreError::Unavailable(format!("changed rows were not sorted: {error}"))),
             };
@@ -48,6 +52,7 @@ impl Service {
         let bytes = self.committed.dirty_bytes();
         self.config.unflushed.changed(self.counted_bytes, bytes);
         self.counted_bytes = bytes;
+        self.gauges.unflushed_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) async fn flushed(&mut self, Flushed { checkpoint, result }: Flushed) {
@@ -55,6 +60,7 @@ impl Service {
         self.committed.end_flush(result.is_ok());
         match result {
             Ok(()) => {
+                self.gauges.checkpoint.store(checkpoint, Ordering::Relaxed);
                 self.checkpoints.push_back((checkpoint, now));
                 let mut trim = None;
                 while let Some(&(number, at)) = self.checkpoints.front()

@@ -27,9 +27,15 @@ pub enum Error {
     /// Too much is waiting: nothing has changed.
     #[error("too much is waiting")]
     Busy,
-    /// The store does not answer, or the shard has stopped: see the text.
+    /// The shard is not served here, or no longer: nothing has changed, another process may serve it.
+    #[error("the shard is not served here")]
+    NotServed,
+    /// The store does not answer: nothing has changed.
     #[error("{0}")]
     Unavailable(String),
+    /// Nobody can say yet whether it has happened: with an idempotency key, asking again tells.
+    #[error("{0}")]
+    Unknown(String),
     /// The store has no room: nothing has changed.
     #[error("{0}")]
     Full(String),
@@ -136,6 +142,23 @@ pub(crate) struct Lanes {
 pub(crate) struct Gauges {
     /// How long commands have waited lately, microseconds.
     pub(crate) queue_delay_us: AtomicU64,
+    pub(crate) epoch: AtomicU64,
+    pub(crate) checkpoint: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    pub(crate) unflushed_bytes: AtomicU64,
+}
+
+/// How a shard is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// The number of the record with which this owner began, or the last one before it began.
+    pub epoch: u64,
+    /// Records up to here are contained in the flushed rows.
+    pub checkpoint: u64,
+    /// Commands that were applied by this owner.
+    pub commands: u64,
+    /// Bytes of changed rows that are not flushed.
+    pub unflushed_bytes: u64,
 }
 
 /// Committed rows in key order.
@@ -162,10 +185,6 @@ pub struct Handle {
     proofs: Option<Proofs>,
     gauges: Arc<Gauges>,
     committed: watch::Receiver<u64>,
-}
-
-pub(crate) fn stopped() -> Error {
-    Error::Unavailable("the shard is not served here".into())
 }
 
 impl Handle {
@@ -207,6 +226,17 @@ impl Handle {
         Duration::from_micros(self.gauges.queue_delay_us.load(Ordering::Relaxed))
     }
 
+    /// How the shard is, as of lately.
+    pub fn vitals(&self) -> Vitals {
+        let told = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
+        Vitals {
+            epoch: told(&self.gauges.epoch),
+            checkpoint: told(&self.gauges.checkpoint),
+            commands: told(&self.gauges.commands),
+            unflushed_bytes: told(&self.gauges.unflushed_bytes),
+        }
+    }
+
     /// The number of the last committed record.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
@@ -224,7 +254,7 @@ impl Handle {
         let work = self.queued(Work::One(Box::new(command), Sink::One(reply)));
         lane.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
-            mpsc::error::TrySendError::Closed(_) => stopped(),
+            mpsc::error::TrySendError::Closed(_) => Error::NotServed,
         })?;
         Ok(pending)
     }
@@ -233,14 +263,14 @@ impl Handle {
     pub async fn submit_many(&self, commands: Vec<Command>) -> Result<Pending<Vec<Reply>>, Error> {
         let (reply, pending) = oneshot::channel();
         let work = self.queued(Work::Many(commands, reply));
-        self.creates.send(work).await.map_err(|_| stopped())?;
+        self.creates.send(work).await.map_err(|_| Error::NotServed)?;
         Ok(pending)
     }
 
     /// Applies a command and waits for its record to be durable.
     pub async fn call(&self, command: Command) -> Reply {
         match self.submit(command) {
-            Ok(pending) => pending.await.unwrap_or_else(|_| Reply::failed(stopped())),
+            Ok(pending) => pending.await.unwrap_or_else(|_| Reply::failed(Error::NotServed)),
             Err(error) => Reply::failed(error),
         }
     }
@@ -264,8 +294,8 @@ impl Handle {
     pub async fn get(&self, key: RowKey) -> Result<Option<Bytes>, Error> {
         let proof = self.proof();
         let (reply, pending) = oneshot::channel();
-        self.reads.send(Read::Get(key.clone(), reply)).await.map_err(|_| stopped())?;
-        let row = match pending.await.map_err(|_| stopped())? {
+        self.reads.send(Read::Get(key.clone(), reply)).await.map_err(|_| Error::NotServed)?;
+        let row = match pending.await.map_err(|_| Error::NotServed)? {
             Some(row) => row,
             None => {
                 let mut rows = self.store.get(&[key.to_bytes()]).await.map_err(|error| from_store(&error))?;
@@ -291,20 +321,26 @@ impl Handle {
     /// may be seen before or after their change.
     pub async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Scan, Error> {
         let proof = self.proof();
+        let page = self.look(from, to, limit).await?;
+        proof.await?;
+        Ok(page)
+    }
+
+    /// The same as far as this process knows: enough for whoever goes on to hand in a command.
+    pub(crate) async fn look(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Scan, Error> {
         let (reply, pending) = oneshot::channel();
         let read = Read::Changed { from: from.clone(), to: to.clone(), limit, reply };
-        self.reads.send(read).await.map_err(|_| stopped())?;
-        let (changed, more_changed) = pending.await.map_err(|_| stopped())?;
+        self.reads.send(read).await.map_err(|_| Error::NotServed)?;
+        let (changed, more_changed) = pending.await.map_err(|_| Error::NotServed)?;
         let stored = self.store.scan(from, to, limit).await.map_err(|error| from_store(&error))?;
-        proof.await?;
         Ok(merge(changed, more_changed, stored, limit))
     }
 
     /// Lets the shard finish what has queued, flush and stop.
     pub async fn close(&self) -> Result<(), Error> {
         let (reply, pending) = oneshot::channel();
-        self.reads.send(Read::Close(reply)).await.map_err(|_| stopped())?;
-        pending.await.map_err(|_| stopped())?
+        self.reads.send(Read::Close(reply)).await.map_err(|_| Error::NotServed)?;
+        pending.await.map_err(|_| Error::NotServed)?
     }
 }
 
@@ -334,6 +370,8 @@ pub(crate) fn merge(changed: Changes, more_changed: bool, stored: Page, limit: u
 pub(crate) fn from_store(error: &ordermill_store::Error) -> Error {
     match error {
         ordermill_store::Error::Full(text) => Error::Full(text.clone()),
+        ordermill_store::Error::Fenced(_) => Error::NotServed,
+        ordermill_store::Error::Unknown(text) => Error::Unknown(text.clone()),
         other => Error::Unavailable(other.to_string()),
     }
 }

@@ -24,7 +24,7 @@ mod task;
 mod unflushed;
 
 pub use convert::{Row, decode_row, status_of};
-pub use handle::{Error, Handle, Pending, Reply, Scan};
+pub use handle::{Error, Handle, Pending, Reply, Scan, Vitals};
 pub use keys::Keys;
 pub use task::{Config, Service};
 pub use unflushed::Unflushed;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ordermill_store::{ShardId, Store};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::handle::{Error, from_store, stopped};
+use crate::handle::{Error, from_store};
 
 type Waiting = oneshot::Sender<Result<(), Error>>;
 
@@ -41,6 +41,6 @@ impl Proofs {
         let (waiting, proven) = oneshot::channel();
         // When the task has gone, so has the other end of `proven`.
         let _ = self.waiting.send(waiting);
-        async move { proven.await.unwrap_or_else(|_| Err(stopped())) }
+        async move { proven.await.unwrap_or_else(|_| Err(Error::NotServed)) }
     }
 }

@@ -2,6 +2,7 @@
 //! the records do not name.
 
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +47,8 @@ impl Service {
         };
         let extent = self.store.take_over(id, &fence).await?;
         self.number = extent.checkpoint;
+        self.gauges.epoch.store(extent.last, Ordering::Relaxed);
+        self.gauges.checkpoint.store(extent.checkpoint, Ordering::Relaxed);
         // Time and sequence go on from the last record, even where all of it has been flushed.
         let mut after = extent.checkpoint.min(extent.last.saturating_sub(1)).max(extent.trimmed);
         while after < extent.last {

@@ -45,7 +45,7 @@ impl Attendant {
             };
             match done.await {
                 Ok(()) => {}
-                Err(crate::Error::Unavailable(_)) if self.handle.is_closed() => return,
+                Err(crate::Error::NotServed) => return,
                 Err(error) => tracing::warn!(shard = %self.handle.id(), %error, "a tick came to nothing"),
             }
         }
@@ -60,7 +60,7 @@ impl Attendant {
             let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
             let mut from = Bound::Included(prefix);
             while left > 0 {
-                let page = self.handle.scan(from, to.clone(), left.min(limits::PAGE_DEFAULT)).await?;
+                let page = self.handle.look(from, to.clone(), left.min(limits::PAGE_DEFAULT)).await?;
                 let mut next = page.next.map(Bound::Excluded);
                 for (key, _) in page.rows {
                     let Some(parts) = keys::decode(&key) else { continue };
@@ -103,7 +103,7 @@ impl Attendant {
     async fn sweep_slot(&self, slot: u16, kind: Kind) -> Result<(), crate::Error> {
         let prefix = self.keys.prefix(slot, kind);
         let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let page = self.handle.scan(Bound::Included(prefix), to, limits::SWEEP_ROWS).await?;
+        let page = self.handle.look(Bound::Included(prefix), to, limits::SWEEP_ROWS).await?;
         let mut forget = Vec::new();
         for (key, value) in page.rows {
             if self.may_forget(&key, &value).await {

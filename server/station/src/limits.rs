@@ -85,6 +85,8 @@ pub const FLUSH_BYTES: usize = 48 << 20;
 /// Bytes of changed rows above which shards that have more than their share take no more creates
 /// until a flush ends, as a multiple of [`FLUSH_BYTES`].
 pub const FLUSH_BACKLOG_FACTOR: usize = 3;
+/// Changed rows above which they are sorted on a thread of their own: fewer take less time than the way there.
+pub const SORT_ASIDE_ROWS: usize = 1_000;
 /// Longest time a changed row waits for a flush: bounds the replay after a crash.
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// Bytes of clean rows kept in memory by one process.
@@ -168,3 +170,103 @@ pub const STORE_GARBAGE_LAG: Duration = Duration::from_hours(1);
 pub const STORE_RECONNECT_AFTER: u32 = 6;
 /// ... at most this often.
 pub const STORE_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of one frame between members: the largest order, a chunk of an import or a page of rows fits.
+/// A page that is larger is cut; anything else is refused.
+pub const PEER_FRAME_BYTES: usize = 8 << 20;
+/// Bytes of the first frame of a connection between members, before it is known who speaks.
+pub const PEER_HELLO_BYTES: usize = 4 << 10;
+/// Requests of one connection between members that have no answer yet: two seconds' worth of what a
+/// member passes on at peak; beyond that the other side is the bottleneck and callers hear `Busy`.
+pub const PEER_IN_FLIGHT: usize = 8_192;
+/// Beats and administration in flight beyond [`PEER_IN_FLIGHT`]: a busy member is not a dead one.
+pub const PEER_IN_FLIGHT_URGENT: usize = 64;
+/// Bytes of requests, or of answers, that wait to be written to one connection between members.
+pub const PEER_QUEUE_BYTES: usize = 32 << 20;
+/// Bytes of mail that wait to be written to one connection: reserved room; what does not fit is sent
+/// again by the outbox that it comes from.
+pub const PEER_MAIL_BYTES: usize = 8 << 20;
+/// Pieces of mail in one frame: some 50 KiB, so that requests behind it do not wait long.
+pub const PEER_MAIL_PER_FRAME: usize = 256;
+/// Bytes of frames that are written to a connection between members at once.
+pub const PEER_WRITE_BYTES: usize = 256 << 10;
+/// Longest time until a connection to a member is made and both have introduced themselves.
+pub const PEER_DIAL: Duration = Duration::from_secs(2);
+/// Pause after a connection to a member could not be made; doubles with each further failure.
+pub const PEER_BACKOFF: Duration = Duration::from_millis(50);
+/// Longest such pause: a member that has come back is found within it.
+pub const PEER_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// How often a connection between members is looked at; one that is idle then carries a ping.
+pub const PEER_PING: Duration = Duration::from_millis(500);
+/// Silence after which a connection between members counts as dead: several pings without an answer.
+/// Longer than what detects a dead member by its beats, which then hangs up.
+pub const PEER_SILENCE: Duration = Duration::from_secs(3);
+/// How long a connection to a member is kept that nobody uses.
+pub const PEER_IDLE: Duration = Duration::from_mins(1);
+/// Connections of other members served at once: each has one, so this is far above any cluster.
+pub const PEER_CONNECTIONS: usize = 1_024;
+/// How often a member beats to the coordinator, and the coordinator renews its place in the store:
+/// four lost in a row make a silence.
+pub const BEAT: Duration = Duration::from_millis(250);
+/// Shortest pause between two beats of a member that has news: news of one moment go together.
+pub const BEAT_GAP: Duration = Duration::from_millis(20);
+/// How often a member looks who coordinates: one small read each.
+pub const LOOK: Duration = Duration::from_millis(200);
+/// How long the coordinator's value must stand still before another takes its place, and how long a
+/// coordinator keeps its place without a renewal.
+pub const COORDINATOR_SILENCE: Duration = Duration::from_secs(1);
+/// Silence after which a member counts as gone: four beats and some delay.
+pub const MEMBER_SILENCE: Duration = Duration::from_millis(1_200);
+/// How long a member may beat without reaching the store before it counts as gone: longer than a
+/// silence, since what it serves may go on meanwhile.
+pub const MEMBER_WITHOUT_STORE: Duration = Duration::from_secs(3);
+/// Longest time between two successful calls that counts as time in which silence was heard: a
+/// process that stood still has heard nothing.
+pub const ATTENTION_GAP: Duration = Duration::from_millis(500);
+/// Longest wait for one call of the coordination: a beat, or a small value of the store. Well below
+/// [`COORDINATOR_SILENCE`], so that a coordinator is back in time when the store answers again.
+pub const COORDINATION_DEADLINE: Duration = Duration::from_millis(400);
+/// Pause after a call of the coordination that has failed.
+pub const COORDINATION_RETRY: Duration = Duration::from_millis(100);
+/// How often joining tries to read or make the map.
+pub const JOIN_TRIES: u32 = 10;
+/// How long a new coordinator waits before it gives away shards that nobody owns: members that start
+/// together then share them.
+pub const GATHER: Duration = Duration::from_millis(500);
+/// Moves of shards under way at once: the rest of the shards serve undisturbed.
+pub const MOVES_AT_ONCE: usize = 8;
+/// How long a moved shard stays where it is, unless its owner is gone or drains.
+pub const SETTLE: Duration = Duration::from_secs(10);
+/// Share of its processors above which a member counts as overloaded, in thousandths.
+pub const OVERLOAD_BUSY_PERMILLE: u32 = 700;
+/// Queue delay above which a member counts as overloaded: far below [`SHED_CREATES`], so that shards
+/// move before anything is refused.
+pub const OVERLOAD_QUEUE_DELAY: Duration = Duration::from_millis(50);
+/// Load of a member, in hundredths of the average, above which shards move for load.
+pub const LOAD_SPREAD_PERCENT: u64 = 125;
+/// What a move for load must take off the highest load, in hundredths of it.
+pub const LOAD_GAIN_PERCENT: u64 = 15;
+/// Beats over which a shard's load is smoothed: about four seconds of them.
+pub const LOAD_BEATS: u64 = 16;
+/// Members of a cluster: beats of more are not heard.
+pub const MEMBERS: usize = 1_000;
+/// Requests of administrators that wait for the coordinator's next map.
+pub const ADMIN_WAITING: usize = 64;
+/// Longest wait for the answer to a request of an administrator.
+pub const ADMIN_DEADLINE: Duration = Duration::from_secs(5);
+/// Pause between two questions for a newer map, while somebody waits for one.
+pub const REFRESH_PAUSE: Duration = Duration::from_millis(50);
+/// Shards of a store that several processes share, unless asked otherwise: enough for as many
+/// processes, and for splits to be rare.
+pub const SHARDS_DEFAULT_SHARED: u32 = 64;
+/// Pause before a shard is taken over again whose owner here has stopped.
+pub const TAKE_OVER_AGAIN: Duration = Duration::from_millis(200);
+/// Longest search for a shard's owner before a request is refused: longer than an unplanned takeover.
+pub const OWNER_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait for news of a shard's owner before asking again without.
+pub const LOOK_FOR_OWNER: Duration = Duration::from_millis(50);
+/// How often the journals of shards that other members serve are looked at, while somebody follows the
+/// feed.
+pub const FEED_LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for another member to say how far its shards are: without an answer their journals are
+/// looked at.
+pub const NUMBERS_DEADLINE: Duration = Duration::from_millis(500);

@@ -17,6 +17,7 @@ pub(crate) fn failure(error: Error) -> Failure {
             let starts: Vec<_> = locks.iter().map(|lock| lock.lock_version).collect();
             Failure::Locked(format!("by transactions that began at {starts:?}"))
         }
+        Error::TxnNotFound(missing) => of_missing(missing.start_ts),
         Error::DuplicateKeyInsertion
         | Error::InvalidTransactionType
         | Error::KeyspaceNotFound(_)
@@ -44,6 +45,13 @@ fn of_several(errors: Vec<Error>) -> Failure {
     errors.into_iter().map(failure).min_by_key(rank).unwrap_or_else(unnamed)
 }
 
+/// Of a lock whose transaction has not written its first key, and perhaps never will: the library asks what
+/// became of it, hears that nobody knows, and gives up without a second look at how old the lock is. Only
+/// cleaning up ends it.
+fn of_missing(start: u64) -> Failure {
+    Failure::Locked(format!("by a transaction that began at {start} and that the first key does not know"))
+}
+
 fn of_key(error: &ProtoKeyError) -> Failure {
     if error.already_exist.is_some() {
         return Failure::Conflict("the key exists already".to_owned());
@@ -55,6 +63,9 @@ fn of_key(error: &ProtoKeyError) -> Failure {
     if let Some(lock) = &error.locked {
         return Failure::Locked(format!("by a transaction that began at {}", lock.lock_version));
     }
+    if let Some(missing) = &error.txn_not_found {
+        return of_missing(missing.start_ts);
+    }
     if error.assertion_failed.is_some() {
         return Failure::Refused("an assertion about the key failed".to_owned());
     }
@@ -63,7 +74,6 @@ fn of_key(error: &ProtoKeyError) -> Failure {
         () if !error.abort.is_empty() => &*error.abort,
         () if error.commit_ts_expired.is_some() => "the commit came too late",
         () if error.commit_ts_too_large.is_some() => "the commit came too early",
-        () if error.txn_not_found.is_some() => "the transaction is not known",
         () if error.primary_mismatch.is_some() => "the transaction's first key is another one",
         () if error.deadlock.is_some() => "a deadlock",
         () => "an error that is not named",
@@ -124,7 +134,9 @@ mod tests {
 
     #[test]
     fn a_lock_is_a_lock() {
-        for error in [locked(), Error::ResolveLockError(vec![]), Error::ExtractedErrors(vec![locked()])] {
+        let missing = key(ProtoKeyError { txn_not_found: Some(<_>::default()), ..<_>::default() });
+        let locks = Error::ResolveLockError(vec![]);
+        for error in [locked(), locks, missing, Error::ExtractedErrors(vec![locked()])] {
             assert!(matches!(failure(error), Failure::Locked(_)));
         }
     }

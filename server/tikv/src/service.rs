@@ -35,6 +35,9 @@ impl Service for Client {
     /// answers with a conflict although the first one has written.
     async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
         let mut transaction = self.transaction(start)?;
+        if value.is_empty() {
+            return Err(empty());
+        }
         run(async move {
             transaction.insert(Vec::from(key), Vec::from(value)).await?;
             transaction.commit().await.map(drop)
@@ -47,11 +50,7 @@ impl Service for Client {
     /// written, which is why whoever writes reads it back.
     async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
         let mut transaction = self.transaction(start)?;
-        let bytes = |(key, value): &Mutation| key.len() + value.as_ref().map_or(0, Bytes::len);
-        let total: usize = mutations.iter().map(bytes).sum();
-        if mutations.len() > 1 && total > WRITE_BYTES_MAX {
-            return Err(Failure::Refused(format!("{total} bytes in one write of several keys")));
-        }
+        check(&mutations)?;
         run(async move {
             for (key, value) in mutations {
                 match value {
@@ -67,7 +66,8 @@ impl Service for Client {
     async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
         let mut snapshot = self.library().snapshot(for_library(at), reading());
         let value = run(async move { snapshot.get(Vec::from(key)).await }).await?;
-        Ok(value.map(Bytes::from))
+        // A server that does not say that nothing is there sends nothing.
+        Ok(value.filter(|value| !value.is_empty()).map(Bytes::from))
     }
 
     /// One request per region. A look-up of a region that fails is reported: the regions of a batch of reads
@@ -93,11 +93,15 @@ impl Service for Client {
         run(async move { snapshot.scan(Vec::from(from)..Vec::from(to), limit).await.map(pairs) }).await
     }
 
-    /// A transaction whose first key was never written is rolled back there too, which ends locks that
-    /// readers cannot. Look-ups of regions that fail are reported.
+    /// A transaction whose first key was never written is rolled back there too: readers cannot end the locks
+    /// of such a one, however old they are. Look-ups of regions that fail are reported.
     async fn clean_up(&self, before: Timestamp, from: Bytes, to: Bytes) -> Result<(), Failure> {
-        let Some(newest) = before.0.checked_sub(1).filter(|_| from < to) else { return Ok(()) };
-        let (library, newest) = (self.library(), for_library(Timestamp(newest)));
+        if from >= to {
+            return Ok(());
+        }
+        // TiKV takes it for the last one included, other servers for the first one that is not; timestamps
+        // are given out once, so nobody else's transaction began then.
+        let (library, newest) = (self.library(), for_library(before));
         let options = ResolveLocksOptions { batch_size: LOCKS_PER_ANSWER, ..ResolveLocksOptions::default() };
         run(async move { library.cleanup_locks(Vec::from(from)..Vec::from(to), &newest, options).await.map(drop) })
             .await
@@ -114,6 +118,23 @@ impl Service for Client {
     async fn reconnect(&self) -> Result<(), Failure> {
         self.replace().await
     }
+}
+
+/// Whether the service may be asked to write this.
+fn check(mutations: &[Mutation]) -> Result<(), Failure> {
+    if mutations.iter().any(|(_, value)| value.as_ref().is_some_and(Bytes::is_empty)) {
+        return Err(empty());
+    }
+    let bytes = |(key, value): &Mutation| key.len() + value.as_ref().map_or(0, Bytes::len);
+    let total: usize = mutations.iter().map(bytes).sum();
+    if mutations.len() > 1 && total > WRITE_BYTES_MAX {
+        return Err(Failure::Refused(format!("{total} bytes in one write of several keys")));
+    }
+    Ok(())
+}
+
+fn empty() -> Failure {
+    Failure::Refused("an empty value".to_owned())
 }
 
 /// Keys and values in our own types.

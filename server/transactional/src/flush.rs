@@ -16,7 +16,7 @@ use crate::planted::Planted;
 use crate::service::{Failure, Mutation, Timestamp};
 use crate::settle::Step;
 use crate::shards::{Shard, Term};
-use crate::stored::Guard;
+use crate::stored::{Guard, encode_row};
 
 /// Bytes of a row's stored key that rows of one slot share: space, cluster, slot.
 const SLOT_BYTES: usize = 7;
@@ -40,7 +40,8 @@ impl Inner {
     }
 
     async fn flush_all(&self, shard: &Shard, term: &Term, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error> {
-        let mut rows: Vec<Mutation> = rows.into_iter().map(|(key, value)| (keys::row(&key), value)).collect();
+        let mut rows: Vec<Mutation> =
+            rows.into_iter().map(|(key, value)| (keys::row(&key), value.map(encode_row))).collect();
         self.calls.measures.flushed_rows.increment(rows.len() as u64);
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
         while !rows.is_empty() {

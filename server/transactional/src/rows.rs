@@ -8,6 +8,7 @@ use ordermill_store::{Error, Page};
 
 use crate::Inner;
 use crate::keys;
+use crate::stored::decode_row;
 
 impl Inner {
     pub(crate) async fn get(&self, rows: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
@@ -15,7 +16,8 @@ impl Inner {
             return Ok(Vec::new());
         }
         let stored: Vec<Bytes> = rows.iter().map(|key| keys::row(key)).collect();
-        self.get_stored(&stored, &mut self.calls.patience(limits::STORE_PATIENCE)).await
+        let found = self.get_stored(&stored, &mut self.calls.patience(limits::STORE_PATIENCE)).await?;
+        Ok(found.into_iter().map(|value| value.map(decode_row)).collect())
     }
 
     pub(crate) async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error> {
@@ -45,7 +47,7 @@ impl Inner {
             }
             for (stored, value) in found {
                 let key = keys::row_of(&stored).ok_or_else(|| Error::Corrupt("a row's key is none".to_owned()))?;
-                page.rows.push((key, value));
+                page.rows.push((key, decode_row(value)));
             }
             page.more = page.rows.len() > limit;
             if page.more || whole {

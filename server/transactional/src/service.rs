@@ -18,7 +18,8 @@ impl Timestamp {
     }
 }
 
-/// A key and what it is to hold; `None` deletes it.
+/// A key and what it is to hold; `None` deletes it. A value is never empty: not every server tells an empty
+/// one from none.
 pub type Mutation = (Bytes, Option<Bytes>);
 
 /// What a call ended with instead of an answer.
@@ -56,7 +57,8 @@ pub trait Service: Send + Sync + fmt::Debug + 'static {
     async fn begin(&self) -> Result<Timestamp, Failure>;
 
     /// Writes `key` in the transaction that began at `start`, in one phase, if no value is there. Whether
-    /// one is there does not depend on `start`; a value that was deleted after `start` is a conflict.
+    /// one is there does not depend on `start`; a value that was deleted after `start` is a conflict. An
+    /// empty `value` is `Refused`.
     ///
     /// Whatever the answer, `start` is used up then. One that is used up or forgotten is `Unavailable`, and
     /// nothing was sent: begin again.
@@ -78,7 +80,8 @@ pub trait Service: Send + Sync + fmt::Debug + 'static {
     async fn scan(&self, at: Timestamp, from: Bytes, to: Bytes, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure>;
 
     /// Ends the transactions that left locks on keys from `from` (included) to `to` (excluded), of those
-    /// that began before `before`: a transaction that still runs there fails.
+    /// that began before `before`, and perhaps one that began just then: a transaction that still runs
+    /// there fails.
     async fn clean_up(&self, before: Timestamp, from: Bytes, to: Bytes) -> Result<(), Failure>;
 
     /// Lets the service forget versions that nobody can read at `at` or later.

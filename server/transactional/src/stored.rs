@@ -57,6 +57,23 @@ impl Record {
     }
 }
 
+/// A row's value: the value, behind a zero byte if it is empty or begins with one. The service knows no
+/// empty values; those of rows are messages, which begin with no zero byte, and are not copied.
+pub fn encode_row(value: Bytes) -> Bytes {
+    if value.first().is_some_and(|first| *first != 0) {
+        return value;
+    }
+    let mut out = BytesMut::with_capacity(1 + value.len());
+    out.put_u8(0);
+    out.put_slice(&value);
+    out.freeze()
+}
+
+/// The value of a row from its stored bytes.
+pub fn decode_row(stored: Bytes) -> Bytes {
+    if stored.first() == Some(&0) { stored.slice(1..) } else { stored }
+}
+
 /// The guard of a shard: `epoch u64 | checkpoint u64`. Both only ever rise; none: both are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
@@ -177,6 +194,14 @@ mod tests {
         assert_eq!(Mark::decode(Some(&mark.encode())).unwrap(), mark);
         let value = Value { nonce: NONCE, before: NONCE, bytes: Bytes::new() };
         assert_eq!(Value::decode(value.encode()).unwrap(), value);
+    }
+
+    #[test]
+    fn no_stored_row_is_empty_and_none_is_another() {
+        let values: [&[u8]; 5] = [b"", b"\0", b"\0a", b"a", b"a\0"];
+        let stored = values.map(|value| encode_row(Bytes::from_static(value)));
+        assert_eq!(stored, [&b"\0"[..], b"\0\0", b"\0\0a", b"a", b"a\0"]);
+        assert_eq!(stored.map(decode_row), values);
     }
 
     #[test]

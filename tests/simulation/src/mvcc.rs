@@ -298,6 +298,9 @@ impl State {
 }
 
 fn check_size(mutations: &[Mutation]) -> Result<(), Failure> {
+    if let Some((key, _)) = mutations.iter().find(|(_, value)| value.as_ref().is_some_and(Bytes::is_empty)) {
+        return Err(Failure::Refused(format!("an empty value for {key:?}")));
+    }
     let bytes: usize = mutations.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum();
     if bytes <= TRANSACTION_BYTES || (mutations.len() == 1 && bytes <= 2 * ANSWER_BYTES) {
         return Ok(());

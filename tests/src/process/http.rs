@@ -1,5 +1,8 @@
 //! A small HTTP client: what was answered, as it was answered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ordermill_api::{Order, OrderPage, Problem, ProblemKind};
 use reqwest::header::HeaderMap;
 use reqwest::{Error, Method, RequestBuilder};
@@ -8,11 +11,12 @@ use serde_json::Value;
 
 use super::ANSWER;
 
-/// A client of one server.
+/// A client of one server, or of several in turn.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
-    base: String,
+    bases: Vec<String>,
+    next: Arc<AtomicUsize>,
 }
 
 /// An answer.
@@ -60,13 +64,19 @@ pub fn problem(answer: &Answer) -> ProblemKind {
 impl Http {
     /// A client of the server at `base`.
     pub fn new(base: &str) -> Self {
+        Self::among(&[base.to_owned()])
+    }
+
+    /// A client that asks the servers at `bases` in turn.
+    pub fn among(bases: &[String]) -> Self {
         let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().expect("a client can be made");
-        Self { client, base: base.to_owned() }
+        Self { client, bases: bases.to_vec(), next: Arc::default() }
     }
 
     /// A request.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+        let base = &self.bases[self.next.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        self.client.request(method, format!("{base}{path}"))
     }
 
     /// Sends a request and reads its answer.

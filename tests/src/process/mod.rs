@@ -13,8 +13,10 @@ mod raw;
 mod server;
 
 use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -102,6 +104,15 @@ where
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let Ok(value) = timeout(DEADLINE, future).await else { panic!("waited {} s in vain: {what}", DEADLINE.as_secs()) };
     value
+}
+
+/// A loopback address that no other server has, with port 0.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+    let [_, a, b, c] = number.to_be_bytes();
+    // 127.0.0.x belongs to everybody.
+    SocketAddr::from((Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)), 0))
 }
 
 /// A command of one of the project's binaries, built by the same profile as this test. It ends

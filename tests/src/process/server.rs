@@ -1,9 +1,8 @@
 //! `ordermill serve` as a process.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,12 +12,12 @@ use tokio::process::{Child, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Ended, Http, collect, command, in_time, signal};
+use super::{Ended, Http, collect, command, in_time, own_address, signal};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Its data directory.
+    /// Its data directory; empty when it has none.
     pub data_dir: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
@@ -39,6 +38,22 @@ impl Settings {
         }
     }
 
+    /// A member of a cluster on TiKV, on a free port of an address of its own.
+    pub fn member(pd_endpoints: &[String], name: &str, shards: u32) -> Self {
+        let settings = Self::new(PathBuf::new(), shards);
+        let peers = settings.listen.to_string();
+        settings.with(&["--store", "tikv", "--pd-endpoints", &pd_endpoints.join(",")]).with(&[
+            "--member-name",
+            name,
+            "--peer-listen",
+            &peers,
+            "--flush-mib",
+            "1",
+            "--cache-mib",
+            "1",
+        ])
+    }
+
     /// Files and caches so small that everything happens within seconds.
     pub fn small(data_dir: impl Into<PathBuf>, shards: u32) -> Self {
         Self::new(data_dir, shards)
@@ -52,15 +67,6 @@ impl Settings {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
-}
-
-/// A loopback address that no other server has, with port 0.
-fn own_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-    let [_, a, b, c] = number.to_be_bytes();
-    // 127.0.0.x belongs to everybody.
-    SocketAddr::from((Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)), 0))
 }
 
 /// How much of the log is shown when a test fails.
@@ -91,7 +97,11 @@ impl Starting {
     fn new(settings: &Settings) -> Self {
         let mut serve = command("ordermill");
         serve.arg("serve").arg("--listen").arg(settings.listen.to_string());
-        serve.arg("--data-dir").arg(&settings.data_dir).args(&settings.arguments);
+        if settings.data_dir.as_os_str().is_empty() {
+            serve.args(&settings.arguments);
+        } else {
+            serve.arg("--data-dir").arg(&settings.data_dir).args(&settings.arguments);
+        }
         serve.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let mut child = serve.spawn().expect("the server can be started");
         let stdout = BufReader::new(child.stdout.take().expect("the output is piped"));
@@ -185,6 +195,16 @@ impl Server {
     /// Kills it with SIGKILL.
     pub async fn kill(&mut self) {
         in_time("the killed server's end", self.child.kill()).await.expect("a process can be killed");
+    }
+
+    /// Stops it for a while, with SIGSTOP.
+    pub fn pause(&self) {
+        signal(self.child.id(), Signal::STOP);
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
+        signal(self.child.id(), Signal::CONT);
     }
 
     /// Starts it again after it has ended, on the same address and directory.

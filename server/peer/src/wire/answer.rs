@@ -20,6 +20,7 @@ pub(crate) struct AnswerWire {
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made, and the largest is the commonest")]
 enum AnswerKind {
     #[prost(message, tag = "1")]
     Applied(AppliedWire),

@@ -23,12 +23,12 @@ mod tests;
 
 use ordermill_journal::Unreadable;
 
-pub(crate) use self::answer::{answer_of, answer_to};
+pub(crate) use self::answer::{AnswerWire, answer_of, answer_to};
 pub(crate) use self::failure::{failure_of, failure_to};
 pub(crate) use self::frame::{Body, Frame};
-pub(crate) use self::hello::{hello_of, hello_to};
-pub(crate) use self::mail::{mail_of, mail_to};
-pub(crate) use self::request::{request_of, request_to};
+pub(crate) use self::hello::{HelloWire, PROTOCOL, PROTOCOL_OLDEST, hello_of, hello_to};
+pub(crate) use self::mail::{MailWire, mail_of, mail_to};
+pub(crate) use self::request::{RequestWire, request_of, request_to};
 
 fn unreadable(what: &'static str, why: &str) -> Unreadable {
     Unreadable { what, why: why.to_owned() }

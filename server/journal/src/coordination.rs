@@ -1,0 +1,157 @@
+//! The two values by which members of a cluster agree: who coordinates, and the map.
+//!
+//! Replaced as a whole by compare-and-set. Like rows they are read by older and newer builds during an
+//! upgrade; a field that must not be lost when an older build writes the map waits for the next format.
+
+/// Who coordinates the cluster.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CoordinatorValue {
+    /// Rises with every change of coordinator.
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    /// The coordinator; 0 when it has left its place to others.
+    #[prost(fixed64, tag = "2")]
+    pub incarnation: u64,
+    /// Where it answers its peers.
+    #[prost(string, tag = "3")]
+    pub address: String,
+    /// Rises with every renewal: as long as it does, the coordinator is alive.
+    #[prost(uint64, tag = "4")]
+    pub beat: u64,
+}
+
+/// Which member owns which shard.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MapValue {
+    /// Rises by one with every change.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// The format in which records and rows may be written.
+    #[prost(uint32, tag = "2")]
+    pub format: u32,
+    /// How long the cluster had been coordinated when this was written, milliseconds.
+    #[prost(uint64, tag = "3")]
+    pub age_ms: u64,
+    /// The shards, in the order of their slots; together they cover all slots.
+    #[prost(message, repeated, tag = "4")]
+    pub shards: Vec<MapShardValue>,
+    /// The members, in the order of their incarnations.
+    #[prost(message, repeated, tag = "5")]
+    pub members: Vec<MapMemberValue>,
+    /// The incarnations that shards leave.
+    #[prost(fixed64, repeated, tag = "6")]
+    pub drains: Vec<u64>,
+    /// The incarnations that nothing new goes to.
+    #[prost(fixed64, repeated, tag = "7")]
+    pub cordons: Vec<u64>,
+}
+
+/// One shard of the map.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MapShardValue {
+    /// The shard.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Its first slot.
+    #[prost(uint32, tag = "2")]
+    pub first: u32,
+    /// Its last slot.
+    #[prost(uint32, tag = "3")]
+    pub last: u32,
+    /// The incarnation that owns it, if one does.
+    #[prost(fixed64, optional, tag = "4")]
+    pub owner: Option<u64>,
+    /// The shard that it was split from.
+    #[prost(message, optional, tag = "5")]
+    pub parent: Option<MapParentValue>,
+    /// 0: settled; 1: moving to its owner.
+    #[prost(uint32, tag = "6")]
+    pub state: u32,
+    /// While it moves: the incarnation that hands it over.
+    #[prost(fixed64, optional, tag = "7")]
+    pub from: Option<u64>,
+    /// The cluster's age when it last moved, milliseconds; 0: never.
+    #[prost(uint64, tag = "8")]
+    pub moved_ms: u64,
+}
+
+/// Where a shard was split from.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct MapParentValue {
+    /// The parent.
+    #[prost(uint32, tag = "1")]
+    pub shard: u32,
+    /// The last record of the parent that counts for the child.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+
+/// One member of the map.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MapMemberValue {
+    /// The incarnation.
+    #[prost(fixed64, tag = "1")]
+    pub incarnation: u64,
+    /// The pod's or host's name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Where it answers its peers.
+    #[prost(string, tag = "3")]
+    pub address: String,
+    /// The oldest format that it can read and write.
+    #[prost(uint32, tag = "4")]
+    pub format_min: u32,
+    /// The newest format that it can read and write.
+    #[prost(uint32, tag = "5")]
+    pub format_max: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::decode;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn map() -> MapValue {
+        let shard = MapShardValue {
+            id: 1,
+            first: 2,
+            last: 3,
+            owner: Some(4),
+            parent: Some(MapParentValue { shard: 5, number: 6 }),
+            state: 1,
+            from: Some(7),
+            moved_ms: 8,
+        };
+        let member =
+            MapMemberValue { incarnation: 9, name: "n".into(), address: "a:1".into(), format_min: 1, format_max: 2 };
+        let (shards, members) = (vec![shard], vec![member]);
+        MapValue { version: 10, format: 1, age_ms: 11, shards, members, drains: vec![12], cordons: vec![13] }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        // Stored bytes: a change here is a change of the format.
+        let value = CoordinatorValue { term: 3, incarnation: 0x0102, address: "a:1".into(), beat: 4 };
+        assert_eq!(hex(&value.encode_to_vec()), "08031102010000000000001a03613a312004");
+        let map = hex(&map().encode_to_vec());
+        let shard = "0801100218032104000000000000002a040805100630013907000000000000004008";
+        let member = "09090000000000000012016e1a03613a3120012802";
+        let (head, drains, cordons) = ("080a1001180b", "32080c00000000000000", "3a080d00000000000000");
+        assert_eq!(map, format!("{head}2222{shard}2a15{member}{drains}{cordons}"));
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        let mut bytes = map().encode_to_vec();
+        // Field 1000, a varint: what a newer build might have written.
+        bytes.extend([0xC0, 0x3E, 0x05]);
+        assert_eq!(decode::<MapValue>("a map", &bytes[..]), Ok(map()));
+        assert!(decode::<MapValue>("a map", &bytes[..5]).is_err());
+    }
+}

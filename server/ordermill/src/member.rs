@@ -1,0 +1,81 @@
+//! This process as a member of a cluster: its connections, its part in the membership, its end.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use ordermill_journal::FORMAT;
+use ordermill_members::{Formats, Incarnation, Member};
+use ordermill_peer::{Hello, Network, Peers, Tcp};
+use ordermill_routing::{Config, Router};
+use ordermill_station::clock;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::{MemberSettings, Settings, Tls};
+use crate::{process, store};
+
+/// Names this run of the process among all that ever were.
+pub(crate) fn incarnation() -> u64 {
+    rand::random_range(1..=u64::MAX)
+}
+
+/// What runs beside the router as long as this process is a member.
+pub(crate) struct Membership {
+    stop: oneshot::Sender<()>,
+    answering: JoinHandle<()>,
+}
+
+impl Membership {
+    /// Answers other members no longer.
+    pub(crate) async fn end(self) {
+        let _ = self.stop.send(());
+        let _ = self.answering.await;
+    }
+}
+
+/// Joins the cluster whose store the settings name. `failed` turns true when this build may not take
+/// part any longer.
+pub(crate) async fn join(
+    settings: &Settings,
+    member: &MemberSettings,
+    routing: Config,
+    clock: clock::Shared,
+    failed: watch::Sender<bool>,
+) -> anyhow::Result<(Router, Membership)> {
+    let incarnation = incarnation();
+    let store = store::open(settings, incarnation, clock.clone()).await?;
+    let tls = member.tls.as_ref().map(|Tls { ca, certificate, key }| ordermill_peer::Tls {
+        ca: ca.clone(),
+        certificate: certificate.clone(),
+        key: key.clone(),
+    });
+    let network = Tcp::new(tls).await.context("TLS between members cannot be set up")?;
+    let listener = network.listen(&member.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen for other members on {}", member.listen))?;
+    let address = match &member.advertise {
+        Some(address) => address.clone(),
+        None => listener.address().context("the address for other members is not known")?,
+    };
+    let hello = Hello { cluster: settings.store.cluster(), incarnation, name: member.name.clone() };
+    let config = ordermill_peer::Config::new(hello, clock.clone());
+    let peers = Peers::new(config.clone(), Arc::new(network));
+    let me = Member {
+        incarnation: Incarnation(incarnation),
+        name: member.name.clone(),
+        address: address.clone(),
+        formats: Formats { min: FORMAT, max: FORMAT },
+    };
+    let joined = Router::join(routing, store, clock.clone(), me, peers, process::busy(clock)).await;
+    let (router, service) = joined.map_err(|error| anyhow::anyhow!("this process cannot join the cluster: {error}"))?;
+    let (stop, stopped) = oneshot::channel();
+    let answering = ordermill_peer::serve(config, listener, router.service(), async { drop(stopped.await) });
+    let answering = tokio::spawn(answering);
+    tokio::spawn(async move {
+        if let Err(error) = service.run().await {
+            tracing::error!(%error, "this process can be a member no longer");
+            failed.send_replace(true);
+        }
+    });
+    tracing::info!(member = %member.name, incarnation = format!("{incarnation:016x}"), %address, "joined");
+    Ok((router, Membership { stop, answering }))
+}

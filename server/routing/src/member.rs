@@ -1,0 +1,150 @@
+//! This process as a member: serves the shards that the map gives it, and tells how they are.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use ordermill_members::{Incarnation, Map, ProcessReport, Report, ShardReport, ShardState};
+use ordermill_station::clock;
+use ordermill_store::ShardId;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::router::Template;
+use crate::served::{Common, Served, State};
+use crate::shards::Shards;
+use crate::view::{Owner, Place, View};
+
+/// Serves what the map gives to this member, and shows the map to whoever asks for shards.
+pub(crate) struct Follower {
+    pub(crate) me: Incarnation,
+    pub(crate) common: Arc<Common>,
+    pub(crate) template: Template,
+    pub(crate) shards: Arc<Shards>,
+    /// Every shard that was ever served here.
+    pub(crate) served: BTreeMap<ShardId, Arc<Served>>,
+}
+
+impl Follower {
+    /// Follows the map until nobody tells it any more.
+    pub(crate) async fn run(mut self, mut maps: watch::Receiver<Arc<Map>>) {
+        loop {
+            let map = maps.borrow_and_update().clone();
+            self.follow(&map);
+            if maps.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Goes by `map` from now on.
+    pub(crate) fn follow(&mut self, map: &Map) {
+        let mut places = Vec::with_capacity(map.shards.len());
+        for shard in &map.shards {
+            let owner = if shard.owner == Some(self.me) {
+                let begin = || {
+                    let config = self.template.shard(shard.id, shard.range);
+                    Arc::new(Served::begin(self.common.clone(), config, true))
+                };
+                let served = self.served.entry(shard.id).or_insert_with(begin);
+                served.want(true);
+                Owner::Here(served.clone())
+            } else {
+                self.served.get(&shard.id).into_iter().for_each(|served| served.want(false));
+                let member = shard.owner.and_then(|owner| map.member(owner));
+                member.map_or(Owner::Nobody, |member| Owner::There(member.address.as_str().into()))
+            };
+            places.push(Place { id: shard.id, range: shard.range, owner });
+        }
+        self.shards.show(View::new(map.version, places));
+    }
+}
+
+/// How much of this process's processors is in use, in thousandths.
+pub type Busy = Arc<dyn Fn() -> u32 + Send + Sync>;
+
+/// What this process tells the coordinator.
+pub(crate) struct Reporter {
+    shards: OnceLock<Weak<Shards>>,
+    busy: Busy,
+    clock: clock::Shared,
+    /// Commands of each shard so far, and when they were counted.
+    counted: Mutex<BTreeMap<ShardId, (u64, Duration)>>,
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
+impl Reporter {
+    pub(crate) fn new(busy: Busy, clock: clock::Shared) -> Arc<Self> {
+        Arc::new(Self { shards: OnceLock::new(), busy, clock, counted: Mutex::default() })
+    }
+
+    /// From now on there is something to tell.
+    pub(crate) fn tell_of(&self, shards: &Arc<Shards>) {
+        let _ = self.shards.set(Arc::downgrade(shards));
+    }
+
+    fn states(&self) -> Vec<(ShardId, State)> {
+        let shards = self.shards.get().and_then(Weak::upgrade);
+        shards.map(|shards| shards.states_here()).unwrap_or_default()
+    }
+
+    /// Commands per second since the last call.
+    fn rate(&self, shard: ShardId, commands: u64) -> u64 {
+        let now = self.clock.elapsed();
+        let before = self.counted.lock().insert(shard, (commands, now));
+        let Some((count, at)) = before else { return 0 };
+        let micros = now.saturating_sub(at).as_micros().max(1);
+        (u128::from(commands.saturating_sub(count)) * 1_000_000 / micros) as u64
+    }
+}
+
+impl Report for Reporter {
+    fn shards(&self) -> Vec<ShardReport> {
+        let report = |(shard, state): (ShardId, State)| {
+            let nothing = |state| ShardReport {
+                shard,
+                state,
+                epoch: 0,
+                committed: 0,
+                checkpoint_lag: 0,
+                queue_delay: Duration::ZERO,
+                commands_per_s: 0,
+                unflushed_bytes: 0,
+            };
+            match state {
+                State::Away | State::Failed(_) => None,
+                State::Starting => Some(nothing(ShardState::Starting)),
+                State::Ending => Some(nothing(ShardState::Stopping)),
+                State::Serving(handle) => {
+                    let vitals = handle.vitals();
+                    let committed = *handle.committed().borrow();
+                    Some(ShardReport {
+                        epoch: vitals.epoch,
+                        committed,
+                        checkpoint_lag: committed.saturating_sub(vitals.checkpoint),
+                        queue_delay: handle.queue_delay(),
+                        commands_per_s: self.rate(shard, vitals.commands),
+                        unflushed_bytes: vitals.unflushed_bytes,
+                        ..nothing(ShardState::Serving)
+                    })
+                }
+            }
+        };
+        self.states().into_iter().filter_map(report).collect()
+    }
+
+    fn process(&self) -> ProcessReport {
+        let states = self.states();
+        let delay = |state: &State| if let State::Serving(handle) = state { Some(handle.queue_delay()) } else { None };
+        ProcessReport {
+            busy_permille: (self.busy)(),
+            queue_delay: states.iter().filter_map(|(_, state)| delay(state)).max().unwrap_or_default(),
+            moves: states.iter().filter(|(_, state)| matches!(state, State::Starting | State::Ending)).count() as u32,
+        }
+    }
+}

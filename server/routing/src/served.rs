@@ -1,0 +1,165 @@
+//! The shards that this process serves: begun, watched over, begun again, ended.
+//!
+//! Whether a shard shall be served here is decided elsewhere and may change at any time. What the
+//! store says of the owner is always right: a shard that was taken from us has stopped by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ordermill_delivery::Peers;
+use ordermill_members::Handle;
+use ordermill_shard::Service;
+use ordermill_station::{clock, limits};
+use ordermill_store::{Error as StoreError, Store};
+use tokio::sync::{oneshot, watch};
+
+/// What can be said of a shard in this process.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    /// It is not served here.
+    Away,
+    /// It is being taken over and read back.
+    Starting,
+    /// It is served here.
+    Serving(ordermill_shard::Handle),
+    /// It finishes what it has, to be served elsewhere.
+    Ending,
+    /// It cannot be served: somebody has to decide something.
+    Failed(StoreError),
+}
+
+/// What all shards of a process have in common.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: clock::Shared,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// Who is told when a shard is served, or no longer; none when nobody asks.
+    pub(crate) members: Option<Handle>,
+}
+
+/// One shard, as far as this process serves it. Ends with the last handle.
+#[derive(Debug)]
+pub(crate) struct Served {
+    wanted: watch::Sender<bool>,
+    state: watch::Receiver<State>,
+}
+
+impl Served {
+    /// Serves the shard from now on, if `wanted`.
+    pub(crate) fn begin(common: Arc<Common>, config: ordermill_shard::Config, wanted: bool) -> Self {
+        let (state_sender, state) = watch::channel(if wanted { State::Starting } else { State::Away });
+        let (wanted, wants) = watch::channel(wanted);
+        tokio::spawn(Keeper { common, config, wants, state: state_sender }.run());
+        Self { wanted, state }
+    }
+
+    /// From now on the shard shall be served here, or no longer.
+    pub(crate) fn want(&self, wanted: bool) {
+        self.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+    }
+
+    /// What can be said of it now.
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The way in, if it is served.
+    pub(crate) fn handle(&self) -> Option<ordermill_shard::Handle> {
+        match &*self.state.borrow() {
+            State::Serving(handle) => Some(handle.clone()),
+            _ => None,
+        }
+    }
+
+    /// How long commands have waited lately before the shard took them.
+    pub(crate) fn queue_delay(&self) -> Duration {
+        match &*self.state.borrow() {
+            State::Serving(handle) => handle.queue_delay(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Waits until `enough` of what can be said.
+    pub(crate) async fn wait_for(&self, mut enough: impl FnMut(&State) -> bool) -> State {
+        let mut state = self.state.clone();
+        // The task that tells it lives as long as this.
+        state.wait_for(|state| enough(state)).await.map_or(State::Away, |state| state.clone())
+    }
+}
+
+/// The task that keeps one shard as it is wanted.
+struct Keeper {
+    common: Arc<Common>,
+    config: ordermill_shard::Config,
+    wants: watch::Receiver<bool>,
+    state: watch::Sender<State>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        loop {
+            if self.wants.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            match self.serve().await {
+                Ok(()) => {
+                    self.tell(State::Away);
+                }
+                Err(error) if self.is_final(&error) => {
+                    tracing::error!(shard = %self.config.id, %error, "a shard has stopped");
+                    self.tell(State::Failed(error));
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(shard = %self.config.id, %error, "a shard is not served; it is taken over again if it stays ours");
+                    self.tell(State::Away);
+                    self.pause(limits::TAKE_OVER_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, state: State) {
+        self.state.send_replace(state);
+        self.common.members.iter().for_each(Handle::changed);
+    }
+
+    /// Whether taking over again would end the same way, or could do harm.
+    fn is_final(&self, error: &StoreError) -> bool {
+        !self.common.store.is_shared() || matches!(error, StoreError::Corrupt(_) | StoreError::Invalid(_))
+    }
+
+    /// Waits, or until the shard is wanted no more.
+    async fn pause(&mut self, time: Duration) {
+        let _ = tokio::time::timeout(time, self.wants.wait_for(|wanted| !*wanted)).await;
+    }
+
+    /// Serves the shard until it stops or is wanted no more.
+    async fn serve(&mut self) -> Result<(), StoreError> {
+        self.tell(State::Starting);
+        let common = &self.common;
+        let (handle, service) =
+            Service::new(self.config.clone(), common.store.clone(), common.clock.clone(), common.peers.clone());
+        let (recovered, ready) = oneshot::channel();
+        let mut running = tokio::spawn(service.run(recovered));
+        let failed = || StoreError::Unknown("the shard's task has failed".into());
+        tokio::select! {
+            recovered = ready => recovered.unwrap_or_else(|_| Err(failed()))?,
+            // Half a takeover harms nobody: the next owner takes over from it.
+            _ = self.wants.wait_for(|wanted| !*wanted) => {
+                running.abort();
+                return Ok(());
+            }
+        }
+        self.tell(State::Serving(handle.clone()));
+        tokio::select! {
+            ended = &mut running => return ended.unwrap_or_else(|_| Err(failed())),
+            _ = self.wants.wait_for(|wanted| !*wanted) => {}
+        }
+        self.tell(State::Ending);
+        // What it answers has no use here: the journal has all that was answered.
+        let _ = handle.close().await;
+        running.await.unwrap_or_else(|_| Err(failed()))
+    }
+}

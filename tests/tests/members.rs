@@ -1,0 +1,197 @@
+//! Three members on one PD and store, from outside: any of them answers anything, and none of them is
+//! needed. Nothing that was acknowledged is lost, nothing is there twice, whoever is killed, stopped for a
+//! while, or told to go.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ordermill_api::{Item, Order, Status};
+use ordermill_tests::cluster::Cluster;
+use ordermill_tests::load::Load;
+use ordermill_tests::process::{Http, Server, Settings, audit, in_time, until};
+use ordermill_tests::seed;
+use serde_json::json;
+use tokio::time::Instant;
+
+const MEMBERS: usize = 3;
+const SHARDS: u32 = 12;
+/// Customers at work at the same time.
+const CUSTOMERS: usize = 6;
+
+/// Servers on a cluster of their own.
+struct Members {
+    cluster: Cluster,
+    servers: Vec<Server>,
+}
+
+impl Members {
+    async fn start() -> Self {
+        let cluster = Cluster::start().await;
+        let mut servers = Vec::new();
+        for number in 0..MEMBERS {
+            let settings = Settings::member(&cluster.pd_endpoints(), &format!("member-{number}"), SHARDS);
+            servers.push(Server::start(settings).await);
+        }
+        Self { cluster, servers }
+    }
+
+    /// A client that asks one after the other.
+    fn http(&self) -> Http {
+        Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
+    }
+
+    async fn stop(self) {
+        for server in self.servers {
+            server.stop().await;
+        }
+        drop(self.cluster);
+    }
+}
+
+fn order(customer: &str, sku: &str) -> serde_json::Value {
+    json!({"customer": customer, "lines": [{"sku": sku, "quantity": 1, "unit_price": {"amount": 255, "currency": "GBP"}}]})
+}
+
+/// Places orders of many customers, one request after the other, until all of them were accepted within
+/// one round: then every shard has an owner. Says how long the longest customer was refused.
+async fn everybody_is_served(http: &Http, since: Instant) -> Duration {
+    let mut refused: BTreeSet<usize> = (0..50).collect();
+    until("an accepted order of every customer", async || {
+        let mut left = BTreeSet::new();
+        for customer in &refused {
+            let body = order(&format!("waiting-{customer}"), "plenty");
+            let answer = http.try_post("/v1/orders", &body, &[]).await;
+            if !answer.is_ok_and(|answer| answer.status == 201) {
+                left.insert(*customer);
+            }
+        }
+        refused = left;
+        if refused.is_empty() { Ok(()) } else { Err(format!("{} customers are not served", refused.len())) }
+    })
+    .await;
+    since.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_member_answers_anything() {
+    let members = Members::start().await;
+    let each: Vec<Http> = members.servers.iter().map(Server::http).collect();
+    for number in 0..20 {
+        let path = format!("/v1/items/sku-{number}");
+        each[number % MEMBERS].put(&path, &json!({"on_hand": 30})).await.expect(201);
+    }
+    let mut ids = BTreeSet::new();
+    for number in 0..60 {
+        let sku = format!("sku-{}", number % 20);
+        let placed = each[number % MEMBERS].post("/v1/orders", &order(&format!("c-{number}"), &sku), &[]).await;
+        let placed: Order = placed.expect(201).json();
+        assert_eq!(placed.status, Status::Confirmed);
+        let id = placed.id.clone().expect("an order has an id");
+        let read: Order = each[(number + 1) % MEMBERS].get(&format!("/v1/orders/{id}")).await.expect(200).json();
+        assert_eq!((&read.id, read.version), (&placed.id, placed.version), "what was answered is read at once");
+        assert!(ids.insert(id));
+    }
+    for http in &each {
+        let listed: BTreeSet<String> = http.orders().await.into_iter().filter_map(|order| order.id).collect();
+        assert_eq!(listed, ids);
+        for number in 0..20 {
+            let item: Item = http.get(&format!("/v1/items/sku-{number}")).await.expect(200).json();
+            assert_eq!((item.held, item.available), (3, 27));
+        }
+    }
+    audit(&members.servers[2].url()).await;
+    members.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_members_lose_and_double_nothing() {
+    let seed = seed();
+    println!("ORDERMILL_SEED={seed}");
+    let mut members = Members::start().await;
+    let http = members.http();
+    http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
+    let load = Load::start(http.clone(), CUSTOMERS, seed).await;
+    for number in 0..MEMBERS {
+        load.more(150).await;
+        members.servers[number].kill().await;
+        let killed = Instant::now();
+        let others: Vec<String> =
+            members.servers.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, other)| other.url()).collect();
+        let away = everybody_is_served(&Http::among(&others), killed).await;
+        println!("member {number} killed: everybody served again after {away:.1?}");
+        load.more(100).await;
+        members.servers[number].restart().await;
+    }
+    // The store's own end and beginning come between, and PD's.
+    members.cluster.kill_store().await;
+    members.cluster.start_store().await;
+    load.more(100).await;
+    members.cluster.kill_pd().await;
+    members.cluster.start_pd().await;
+    load.more(100).await;
+    let books = load.finish().await;
+    let (orders, items) = (http.orders().await, http.items().await);
+    let orders: Vec<Order> = orders
+        .into_iter()
+        .filter(|order| !order.customer.as_deref().is_some_and(|customer| customer.starts_with("waiting-")))
+        .collect();
+    let items = items.into_iter().filter(|(sku, _)| sku != "plenty").collect();
+    books.check_exactly(&orders, &items);
+    audit(&members.servers[0].url()).await;
+    members.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_stood_still_does_no_harm() {
+    let seed = seed();
+    println!("ORDERMILL_SEED={seed}");
+    let members = Members::start().await;
+    let http = members.http();
+    let load = Load::start(http.clone(), CUSTOMERS, seed).await;
+    for paused in &members.servers {
+        load.more(100).await;
+        paused.pause();
+        let others: Vec<String> = members.servers.iter().map(Server::url).filter(|url| *url != paused.url()).collect();
+        let others = Http::among(&others);
+        others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await;
+        everybody_is_served(&others, Instant::now()).await;
+        paused.resume();
+        load.more(100).await;
+    }
+    let books = load.finish().await;
+    books.check(&http.orders().await, &http.items().await);
+    audit(&members.servers[0].url()).await;
+    members.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_told_to_go_fails_no_request() {
+    let mut members = Members::start().await;
+    let leaving = members.servers.pop().expect("there are three");
+    let others = members.http();
+    others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let customers: Vec<_> = (0..8)
+        .map(|customer| {
+            let (http, stopped) = (others.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let mut placed = 0;
+                while !*stopped.borrow() || placed == 0 {
+                    let customer = format!("c-{customer}-{placed}");
+                    http.post("/v1/orders", &order(&customer, "plenty"), &[]).await.expect(201);
+                    placed += 1;
+                }
+                placed
+            })
+        })
+        .collect();
+    leaving.stop().await;
+    stop.send_replace(true);
+    let mut placed = 0;
+    for customer in customers {
+        placed += in_time("a customer's last order", customer).await.expect("no request has failed");
+    }
+    assert_eq!(others.orders().await.len(), placed);
+    audit(&members.servers[0].url()).await;
+    members.stop().await;
+}
