@@ -22,6 +22,12 @@ const CHECKS: &[Suite] = &[
 const UNIT: Suite =
     ("unit and property tests", |_| run::cargo(&["test", "--workspace", "--locked", "--exclude", "ordermill-tests"]));
 
+/// The protocol of the shared store with steps left out: its tests have to notice. A build of its own, so that no
+/// other one can leave anything out.
+const PLANTED: Suite = ("planted faults", |_| {
+    run::cargo(&["test", "--locked", "--package", "ordermill-simulation", "--features", "planted-faults"])
+});
+
 /// PD and a store for the tests after it: a step of its own, as the first time it builds them.
 const SERVERS: Suite = ("servers for the tests", |arguments| servers::environment(arguments).map(drop));
 
@@ -37,7 +43,7 @@ const BLACK_BOX: Suite = ("black-box tests", |arguments| {
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
 pub(crate) fn run(fast: bool, servers: &Arguments) -> Result<()> {
     let mut suites = CHECKS.to_vec();
-    suites.push(UNIT);
+    suites.extend([UNIT, PLANTED]);
     if !fast {
         suites.extend([SERVERS, BLACK_BOX]);
     }

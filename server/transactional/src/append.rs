@@ -43,17 +43,20 @@ impl Inner {
         next: Option<Start>,
     ) -> Result<(Duration, Option<Start>), Error> {
         let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
-        match self.place(shard, number, (self.nonce(), record), next, &mut patience).await? {
-            Placed::Mine { sent, next } => {
-                if self.may_be_trimmed(term) && !self.config.leaves_out(Planted::NoTrimMark) {
-                    let mark = self.mark_now(shard, &mut patience).await;
-                    let mark = mark.map_err(|error| self.unclear(Some(sent), error))?;
-                    if mark.through >= number {
-                        return Err(Error::Fenced(mark.through));
-                    }
-                }
-                Ok((sent, next))
+        let begun = self.clock.elapsed();
+        let placed = self.place(shard, number, (self.nonce(), record), next, &mut patience).await?;
+        if self.may_be_trimmed(term) && !self.config.leaves_out(Planted::NoTrimMark) {
+            let mark = self.mark_now(shard, &mut patience).await;
+            if mark.map_err(|error| self.unclear(Some(begun), error))?.through >= number {
+                // Another owner went on from this number, with this record or with another one: what
+                // stands there now does not say.
+                return Err(Error::Unknown(format!(
+                    "record {number} of shard {shard} has been trimmed by another owner"
+                )));
             }
+        }
+        match placed {
+            Placed::Mine { sent, next } => Ok((sent, next)),
             Placed::Another => Err(Error::Fenced(number)),
         }
     }
@@ -72,12 +75,11 @@ impl Inner {
         }
         let begun = self.clock.elapsed();
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
-        let range = self.keys.records(shard.id, term.last..=u64::MAX);
         let proven = loop {
             match self.look_behind(&shard, term.epoch).await {
                 Ok(()) => break Ok(()),
                 Err(trouble) => {
-                    if let Err(error) = patience.again(trouble, &range).await {
+                    if let Err(error) = patience.again(trouble).await {
                         break Err(error);
                     }
                 }
@@ -103,7 +105,7 @@ impl Inner {
             number += 1;
         }
         // Records of a later owner may be gone already. Their mark is not.
-        if self.may_be_trimmed(&term) {
+        if self.may_be_trimmed(&term) && !self.config.leaves_out(Planted::NoTrimMarkInProof) {
             let mark = self.mark(at, shard.id).await?;
             if mark.through > shard.term_of(epoch)?.last {
                 return Err(Error::Fenced(mark.through).into());

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ordermill_station::{clock, limits};
 use ordermill_store::Error;
 
-use crate::keys::Range;
+use crate::keys::{self, Range};
 use crate::measure::{Call, Measures};
 use crate::service::{Failure, Mutation, Service, Timestamp};
 
@@ -57,12 +57,15 @@ impl Calls {
     }
 
     pub(crate) async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
-        self.call(Call::Get, self.service.get(at, key)).await
+        let done = self.call(Call::Get, self.service.get(at, key.clone())).await;
+        self.unlocked(done, || Some(keys::only(&key))).await
     }
 
     pub(crate) async fn get_many(&self, at: Timestamp, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
         let wanted = keys.len();
-        let found = self.call(Call::GetMany, self.service.get_many(at, keys)).await?;
+        let done = self.call(Call::GetMany, self.service.get_many(at, keys.clone())).await;
+        let range = || Some((keys.iter().min()?.clone(), keys::after(keys.iter().max()?)));
+        let found = self.unlocked(done, range).await?;
         if found.len() == wanted {
             return Ok(found);
         }
@@ -70,7 +73,24 @@ impl Calls {
     }
 
     pub(crate) async fn scan(&self, at: Timestamp, range: Range, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
-        self.call(Call::Scan, self.service.scan(at, range.0, range.1, limit)).await
+        let (from, to) = range.clone();
+        let done = self.call(Call::Scan, self.service.scan(at, from, to, limit)).await;
+        self.unlocked(done, || Some(range)).await
+    }
+
+    /// If a lock was in the way of a read, it is not in the way of the next one.
+    async fn unlocked<T>(
+        &self,
+        done: Result<T, Failure>,
+        range: impl FnOnce() -> Option<Range> + Send,
+    ) -> Result<T, Failure> {
+        if let Err(Failure::Locked(_)) = done
+            && let Some(range) = range()
+            && let Err(error) = self.clean_up(range).await
+        {
+            tracing::debug!(%error, "a lock in the way was not cleaned up");
+        }
+        done
     }
 
     /// Ends the transactions that left locks in `range` before now.
@@ -196,10 +216,9 @@ impl Patience<'_> {
         self.tries = 0;
     }
 
-    /// Returns when it is time for the next try, and a lock in `range` is cleaned up if one was in the
-    /// way. The error with which to end otherwise: `Unavailable` when the time is over, `Corrupt` after
-    /// too many gaps.
-    pub(crate) async fn again<T: Into<Trouble>>(&mut self, trouble: T, range: &Range) -> Result<(), Error> {
+    /// Returns when it is time for the next try. The error with which to end otherwise: `Unavailable` when
+    /// the time is over, `Corrupt` after too many gaps.
+    pub(crate) async fn again<T: Into<Trouble>>(&mut self, trouble: T) -> Result<(), Error> {
         let failure = match trouble.into() {
             Trouble::Final(error) => return Err(error),
             Trouble::Failure(failure) => failure,
@@ -215,11 +234,6 @@ impl Patience<'_> {
             return Err(Error::Unavailable(format!("{failure}; tried for {} s", self.long.as_secs())));
         }
         self.calls.measures.tried_again();
-        if let Failure::Locked(_) = failure
-            && let Err(error) = self.calls.clean_up(range.clone()).await
-        {
-            tracing::debug!(%error, "a lock in the way was not cleaned up");
-        }
         let pause = limits::STORE_BACKOFF.saturating_mul(1 << self.tries.min(10)).min(limits::STORE_BACKOFF_MAX);
         self.tries += 1;
         tokio::time::sleep(pause.mul_f64(0.5 + self.calls.spread() / 2.0)).await;

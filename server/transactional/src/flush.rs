@@ -46,12 +46,15 @@ impl Inner {
         while !rows.is_empty() {
             let before = rows.len();
             let hint = self.put_rows(shard, term, &rows, checkpoint, &mut patience).await?;
+            if hint.is_none() && self.config.leaves_out(Planted::NoReadBack) {
+                break;
+            }
             rows = self.differing(rows, &mut patience).await?;
             if rows.len() < before {
                 patience.renew();
             } else {
                 let why = hint.unwrap_or_else(|| Failure::Unavailable("no row was written".to_owned()));
-                patience.again(why, &span(&rows)).await?;
+                patience.again(why).await?;
             }
         }
         self.raise_checkpoint(shard, term.epoch, checkpoint, &mut patience).await
@@ -89,7 +92,6 @@ impl Inner {
         checkpoint: u64,
         patience: &mut Patience<'_>,
     ) -> Result<Vec<Timestamp>, Error> {
-        let range = keys::only(&self.keys.guard(shard.id));
         loop {
             let look = async {
                 let starts = futures::future::try_join_all((0..count).map(|_| self.calls.begin())).await?;
@@ -102,7 +104,7 @@ impl Inner {
             };
             match look.await {
                 Ok(starts) => return Ok(starts),
-                Err(trouble) => patience.again(trouble, &range).await?,
+                Err(trouble) => patience.again(trouble).await?,
             }
         }
     }
@@ -131,12 +133,7 @@ impl Inner {
             };
             match look.await {
                 Ok(found) => return Ok(found.into_iter().flatten().collect()),
-                Err(failure) => {
-                    let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else {
-                        return Ok(Vec::new());
-                    };
-                    patience.again(failure, &(first.clone(), keys::after(last))).await?;
-                }
+                Err(failure) => patience.again(failure).await?,
             }
         }
     }
@@ -195,13 +192,6 @@ fn transactions(rows: &[Mutation]) -> impl Iterator<Item = &[Mutation]> {
 
 fn size(key: &Bytes, value: Option<&Bytes>) -> usize {
     key.len() + value.map_or(0, Bytes::len)
-}
-
-/// The range of all these rows.
-fn span(rows: &[Mutation]) -> keys::Range {
-    let first = rows.iter().map(|(key, _)| key).min().cloned().unwrap_or_default();
-    let last = rows.iter().map(|(key, _)| key).max().map(|key| keys::after(key)).unwrap_or_default();
-    (first, last)
 }
 
 #[cfg(test)]

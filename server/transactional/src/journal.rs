@@ -80,11 +80,10 @@ impl Inner {
     pub(crate) async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error> {
         let shard = self.shard(shard)?;
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
-        let range = self.keys.records(shard.id, after..=u64::MAX);
         loop {
             match self.read_once(&shard, after, max_bytes, patience.tries() > 0).await {
                 Ok(records) => return Ok(records),
-                Err(trouble) => patience.again(trouble, &range).await?,
+                Err(trouble) => patience.again(trouble).await?,
             }
         }
     }
@@ -155,14 +154,13 @@ impl Inner {
 
     /// How far the journal of `shard` is, whoever owns it.
     pub(crate) async fn tail(&self, shard: &Shard, patience: &mut Patience<'_>) -> Result<Seen, Error> {
-        let range = self.keys.records(shard.id, 0..=u64::MAX);
         loop {
             match self.tail_once(shard, patience.tries() > 0).await {
                 Ok(seen) => {
                     shard.saw(seen.last);
                     return Ok(seen);
                 }
-                Err(trouble) => patience.again(trouble, &range).await?,
+                Err(trouble) => patience.again(trouble).await?,
             }
         }
     }

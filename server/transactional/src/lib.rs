@@ -150,9 +150,10 @@ impl Store for Transactional {
         true
     }
 
-    /// `Unavailable` when nothing was ever sent, `Unknown` when it was and there was no evidence within
-    /// [`STORE_EVIDENCE`](ordermill_station::limits::STORE_EVIDENCE). Dropped before its end it counts as
-    /// `Unknown`.
+    /// `Unavailable` when nothing was ever sent; `Fenced` when another owner's record stands at `number`,
+    /// so that this one never will; `Unknown` when it was sent and there was no evidence within
+    /// [`STORE_EVIDENCE`](ordermill_station::limits::STORE_EVIDENCE), or the evidence has been trimmed by
+    /// another owner. Dropped before its end it counts as `Unknown`.
     async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), Error> {
         self.open()?.append(shard, number, record).await
     }

@@ -35,10 +35,15 @@ impl Inner {
         let fenced = self.put_fence(shard, fence, &mut patience).await?;
         patience.renew();
         let unclear = |error| self.unclear(Some(fenced.sent), error);
+        // The number may have been free only because its record was trimmed: others are far ahead then.
+        let mark = self.mark_now(shard.id, &mut patience).await.map_err(unclear)?;
+        if mark.through >= fenced.number && !self.config.leaves_out(Planted::NoFence) {
+            return Err(Error::Fenced(mark.through));
+        }
         let guard = self.raise_epoch(shard, fenced.number, &mut patience).await.map_err(unclear)?;
         let mark = self.mark_now(shard.id, &mut patience).await.map_err(unclear)?;
-        // The number was free because its record was trimmed: others are far ahead.
-        if mark.through >= fenced.number {
+        // Nobody trims behind the checkpoint: yet another owner has moved both since.
+        if mark.through > guard.checkpoint {
             return Err(Error::Fenced(mark.through));
         }
         // Whatever is left in the way of the replay. It would also be cleaned up when it is met.

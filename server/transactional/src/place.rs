@@ -11,7 +11,6 @@ use ordermill_store::{Error, ShardId};
 
 use crate::Inner;
 use crate::call::{Patience, Trouble};
-use crate::keys;
 use crate::measure::resolved;
 use crate::planted::Planted;
 use crate::service::{Failure, Timestamp};
@@ -45,13 +44,12 @@ impl Inner {
     ) -> Result<Placed, Error> {
         let key = self.keys.record(shard, number);
         let value = Record::encode(nonce, record);
-        let range = keys::only(&key);
         let mut sent = None;
         loop {
             let begun = match self.start(start.take()).await {
                 Ok(begun) => begun,
                 Err(failure) => {
-                    patience.again(failure, &range).await.map_err(|error| self.unclear(sent, error))?;
+                    patience.again(failure).await.map_err(|error| self.unclear(sent, error))?;
                     continue;
                 }
             };
@@ -67,7 +65,7 @@ impl Inner {
                 match self.read_back(&key).await {
                     Ok(found) => break found,
                     Err(trouble) => {
-                        let again = patience.again(trouble, &range).await;
+                        let again = patience.again(trouble).await;
                         again.map_err(|error| self.unclear(sent, error))?;
                     }
                 }
@@ -87,7 +85,7 @@ impl Inner {
                     resolved("absent");
                     start = Some(next);
                     let why = hint.err().unwrap_or_else(|| Failure::Unavailable("nothing was written".to_owned()));
-                    patience.again(why, &range).await.map_err(|error| self.unclear(sent, error))?;
+                    patience.again(why).await.map_err(|error| self.unclear(sent, error))?;
                 }
             }
         }
@@ -126,12 +124,11 @@ impl Inner {
 
     /// The trim mark as of now: numbers up to there may be free again.
     pub(crate) async fn mark_now(&self, shard: ShardId, patience: &mut Patience<'_>) -> Result<Mark, Error> {
-        let key = self.keys.trim(shard);
         loop {
             let mark = async { self.mark(self.calls.timestamp().await?, shard).await };
             match mark.await {
                 Ok(mark) => return Ok(mark),
-                Err(trouble) => patience.again(trouble, &keys::only(&key)).await?,
+                Err(trouble) => patience.again(trouble).await?,
             }
         }
     }

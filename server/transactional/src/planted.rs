@@ -22,6 +22,12 @@ pub enum Planted {
     SkipGap,
     /// A proof does not look.
     NoProof,
+    /// A proof after a long time does not look at the trim mark.
+    NoTrimMarkInProof,
+    /// Records are deleted as soon as the trim mark is there.
+    DeleteAtOnce,
+    /// Rows that are said to be written are not read back.
+    NoReadBack,
 }
 
 impl crate::Config {

@@ -34,7 +34,7 @@ impl Inner {
             let found = match look.await {
                 Ok(found) => found,
                 Err(failure) => {
-                    patience.again(failure, &(from.clone(), to.clone())).await?;
+                    patience.again(failure).await?;
                     continue;
                 }
             };

@@ -8,7 +8,6 @@ use ordermill_store::Error;
 
 use crate::Inner;
 use crate::call::{Patience, Trouble};
-use crate::keys;
 use crate::service::Failure;
 
 /// What follows from what stands at a key.
@@ -28,7 +27,6 @@ impl Inner {
         patience: &mut Patience<'_>,
         decide: impl Fn(Option<&Bytes>) -> Result<Step<T>, Error> + Send,
     ) -> Result<T, Error> {
-        let range = keys::only(key);
         let mut failed: Option<Failure> = None;
         loop {
             let look = async {
@@ -38,7 +36,7 @@ impl Inner {
             let (at, found) = match look.await {
                 Ok(found) => found,
                 Err(failure) => {
-                    patience.again(failure, &range).await?;
+                    patience.again(failure).await?;
                     continue;
                 }
             };
@@ -47,7 +45,7 @@ impl Inner {
                 Step::Write(value) => value,
             };
             if let Some(failure) = failed.take() {
-                patience.again(Trouble::Failure(failure), &range).await?;
+                patience.again(Trouble::Failure(failure)).await?;
                 continue;
             }
             let hint = self.calls.write(at, vec![(key.clone(), Some(value))]).await;

@@ -4,12 +4,16 @@
 //! written, and read back, before any record is deleted. The last record stays whatever the mark says:
 //! the next owner begins where it ends.
 
+use std::ops::RangeInclusive;
+
+use futures::stream::{self, StreamExt};
 use ordermill_station::limits;
 use ordermill_store::{Error, ShardId};
 
 use crate::Inner;
-use crate::call::{Patience, Trouble};
+use crate::call::Patience;
 use crate::keys;
+use crate::planted::Planted;
 use crate::service::{Failure, Mutation};
 use crate::settle::Step;
 use crate::shards::Shard;
@@ -31,7 +35,8 @@ impl Inner {
             shard.change(term.epoch, |term| term.trimmed = term.trimmed.max(mark.through));
         }
         // Whoever tried to write a number before this term began may still believe that it is free.
-        if self.clock.elapsed().saturating_sub(term.since) < limits::STORE_TRIM_AFTER {
+        let early = self.clock.elapsed().saturating_sub(term.since) < limits::STORE_TRIM_AFTER;
+        if early && !self.config.leaves_out(Planted::DeleteAtOnce) {
             return Ok(());
         }
         let through = through.max(term.trimmed).min(term.last.saturating_sub(1));
@@ -66,26 +71,38 @@ impl Inner {
             return Ok(());
         }
         let range = self.keys.records(shard.id, gone + 1..=through);
+        let mut before = 0;
         loop {
-            let step = async {
+            let look = async {
                 let at = self.calls.timestamp().await?;
-                let Some((first, _)) = self.calls.scan(at, range.clone(), 1).await?.pop() else {
-                    return Ok(true);
-                };
-                let first = keys::number_of(&first).ok_or_else(|| Error::Corrupt("a record's key is none".into()))?;
-                for from in (first..=through).step_by(limits::STORE_TRIM_RECORDS as usize) {
-                    let to = through.min(from + limits::STORE_TRIM_RECORDS - 1);
-                    let records = (from..=to).map(|number| (self.keys.record(shard.id, number), None));
-                    self.calls.write(self.calls.begin().await?, records.collect::<Vec<Mutation>>()).await?;
-                }
-                Ok::<_, Trouble>(false)
+                self.calls.scan(at, range.clone(), 1).await
             };
-            match step.await {
-                Ok(true) => return Ok(()),
-                // Whether they are gone is seen at the next look; a pause, in case they are not.
-                Ok(false) => patience.again(Failure::Unavailable("records are left".into()), &range).await?,
-                Err(trouble) => patience.again(trouble, &range).await?,
+            let first = match look.await {
+                Ok(mut found) => found.pop(),
+                Err(failure) => {
+                    patience.again(failure).await?;
+                    continue;
+                }
+            };
+            let Some((first, _)) = first else { return Ok(()) };
+            let first = keys::number_of(&first).ok_or_else(|| Error::Corrupt("a record's key is none".to_owned()))?;
+            if first <= before {
+                patience.again(Failure::Unavailable(format!("record {first} is still there"))).await?;
             }
+            self.delete_all(shard, first..=through).await;
+            before = first;
         }
+    }
+
+    /// Sends what deletes these records. Whether they are gone is seen by looking.
+    async fn delete_all(&self, shard: &Shard, numbers: RangeInclusive<u64>) {
+        let through = *numbers.end();
+        let parts: Vec<Vec<Mutation>> = numbers
+            .step_by(limits::STORE_TRIM_RECORDS as usize)
+            .map(|from| from..=through.min(from + limits::STORE_TRIM_RECORDS - 1))
+            .map(|part| part.map(|number| (self.keys.record(shard.id, number), None)).collect())
+            .collect();
+        let writes = stream::iter(parts).map(|part| async { self.calls.write(self.calls.begin().await?, part).await });
+        writes.buffered(limits::STORE_FLUSH_IN_FLIGHT).for_each(|_| async {}).await;
     }
 }

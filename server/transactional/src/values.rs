@@ -9,7 +9,6 @@ use ordermill_store::Error;
 
 use crate::Inner;
 use crate::call::Trouble;
-use crate::keys;
 use crate::service::{Failure, Timestamp};
 use crate::stored::{Nonce, Value};
 
@@ -21,7 +20,7 @@ impl Inner {
             let value = async { self.value(self.calls.timestamp().await?, &key).await };
             match value.await {
                 Ok(found) => return Ok(found.map(|value| value.bytes)),
-                Err(trouble) => patience.again(trouble, &keys::only(&key)).await?,
+                Err(trouble) => patience.again(trouble).await?,
             }
         }
     }
@@ -38,7 +37,6 @@ impl Inner {
         new: Bytes,
     ) -> Result<bool, Error> {
         let key = self.keys.value(check(name, &new)?);
-        let range = keys::only(&key);
         let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
         let nonce = self.nonce();
         // What stood there when the value was sent first.
@@ -52,7 +50,7 @@ impl Inner {
             let (at, found) = match look.await {
                 Ok(found) => found,
                 Err(trouble) => {
-                    let again = patience.again::<Trouble>(trouble, &range).await;
+                    let again = patience.again::<Trouble>(trouble).await;
                     again.map_err(|error| unclear(sent.is_some(), error))?;
                     continue;
                 }
@@ -67,7 +65,7 @@ impl Inner {
                 return Ok(false);
             }
             if let Some(failure) = failed.take() {
-                let again = patience.again(failure, &range).await;
+                let again = patience.again(failure).await;
                 again.map_err(|error| unclear(true, error))?;
                 continue;
             }

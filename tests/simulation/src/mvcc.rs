@@ -265,6 +265,9 @@ impl State {
     }
 
     fn clean_up(&mut self, before: u64, from: &Bytes, to: &Bytes) {
+        if from >= to {
+            return;
+        }
         let locks: Vec<(Bytes, Lock)> = self
             .keys
             .range(from.clone()..to.clone())
@@ -350,6 +353,9 @@ impl Service for Mvcc {
 
     async fn scan(&self, at: Timestamp, from: Bytes, to: Bytes, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
         self.step(("scan", at.0, &from.clone()), |state| {
+            if from >= to {
+                return Ok(Vec::new());
+            }
             // A scan may touch every region.
             state.read.iter_mut().for_each(|read| *read = (*read).max(at.0));
             let mut found = Vec::new();
