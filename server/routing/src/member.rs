@@ -58,6 +58,9 @@ impl Follower {
             places.push(Place { id: shard.id, range: shard.range, owner });
         }
         self.shards.show(View::new(map.version, places));
+        if self.shards.is_closing() {
+            self.served.values().for_each(|served| served.want(false));
+        }
     }
 }
 

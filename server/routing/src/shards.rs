@@ -357,12 +357,12 @@ fn is_harmless(request: &Request) -> bool {
 
 /// The answer, unless another place may have a better one.
 pub(crate) fn missed(answer: Answer) -> Result<Answer, Miss> {
-    let failure = match &answer {
-        Answer::Applied(Err(failure))
-        | Answer::AppliedMany(Err(failure))
-        | Answer::Row(Err(failure))
-        | Answer::Page(Err(failure)) => failure,
-        _ => return Ok(answer),
+    let (Answer::Applied(Err(failure))
+    | Answer::AppliedMany(Err(failure))
+    | Answer::Row(Err(failure))
+    | Answer::Page(Err(failure))) = &answer
+    else {
+        return Ok(answer);
     };
     match failure {
         Failure::NotOwner { .. } => Err(Miss::Elsewhere),
