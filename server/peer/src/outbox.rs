@@ -129,6 +129,9 @@ impl Outbox {
                 return frames;
             }
             self.more.notified().await;
+            // Who else is ready to put something in does so first, and it goes out together: with 16
+            // callers and more that halves the processor time of a call.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -39,15 +39,16 @@ impl Follower {
 
     /// Goes by `map` from now on.
     pub(crate) fn follow(&mut self, map: &Map) {
+        let wanted = !self.shards.is_closing();
         let mut places = Vec::with_capacity(map.shards.len());
         for shard in &map.shards {
             let owner = if shard.owner == Some(self.me) {
                 let begin = || {
                     let config = self.template.shard(shard.id, shard.range);
-                    Arc::new(Served::begin(self.common.clone(), config, true))
+                    Arc::new(Served::begin(self.common.clone(), config, wanted))
                 };
                 let served = self.served.entry(shard.id).or_insert_with(begin);
-                served.want(true);
+                served.want(wanted);
                 Owner::Here(served.clone())
             } else {
                 self.served.get(&shard.id).into_iter().for_each(|served| served.want(false));
@@ -57,6 +58,9 @@ impl Follower {
             places.push(Place { id: shard.id, range: shard.range, owner });
         }
         self.shards.show(View::new(map.version, places));
+        if self.shards.is_closing() {
+            self.served.values().for_each(|served| served.want(false));
+        }
     }
 }
 

@@ -334,8 +334,8 @@ impl Router {
             let drained = members.drain_me(limits::DRAIN).await;
             tracing::info!(?drained, "shards handed over");
         }
+        self.inner.shards.begin_to_close();
         let view = self.inner.shards.view();
-        view.here().for_each(|served| served.want(false));
         let ended = |state: &State| matches!(state, State::Away | State::Failed(_));
         let closing = futures::future::join_all(view.here().map(|served| served.wait_for(ended)));
         let closed = tokio::time::timeout(limits::DRAIN, closing).await;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub(crate) struct Shards {
     changed: watch::Sender<u64>,
     /// The other members; none when this process is alone.
     cluster: Option<Cluster>,
+    /// This process is about to stop: it begins to serve nothing more, whatever the map says.
+    closing: AtomicBool,
 }
 
 /// Why a place did not do what was asked, as far as going on is concerned.
@@ -52,12 +55,23 @@ impl Shards {
     /// No shards yet: [`Shards::show`] is called before anything is asked.
     pub(crate) fn new(keys: Keys, clock: clock::Shared, cluster: Option<Cluster>) -> Self {
         let view = RwLock::new(Arc::new(View::empty()));
-        Self { keys, clock, view, changed: watch::channel(0).0, cluster }
+        Self { keys, clock, view, changed: watch::channel(0).0, cluster, closing: AtomicBool::new(false) }
     }
 
     /// The other members; none when this process is alone.
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()
+    }
+
+    /// Ends what is served here, and begins nothing more.
+    pub(crate) fn begin_to_close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.view().here().for_each(|served| served.want(false));
+    }
+
+    /// Whether this process is about to stop.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 
     /// Goes by `view` from now on.
@@ -343,12 +357,12 @@ fn is_harmless(request: &Request) -> bool {
 
 /// The answer, unless another place may have a better one.
 pub(crate) fn missed(answer: Answer) -> Result<Answer, Miss> {
-    let failure = match &answer {
-        Answer::Applied(Err(failure))
-        | Answer::AppliedMany(Err(failure))
-        | Answer::Row(Err(failure))
-        | Answer::Page(Err(failure)) => failure,
-        _ => return Ok(answer),
+    let (Answer::Applied(Err(failure))
+    | Answer::AppliedMany(Err(failure))
+    | Answer::Row(Err(failure))
+    | Answer::Page(Err(failure))) = &answer
+    else {
+        return Ok(answer);
     };
     match failure {
         Failure::NotOwner { .. } => Err(Miss::Elsewhere),

@@ -41,6 +41,6 @@ impl Proofs {
         let (waiting, proven) = oneshot::channel();
         // When the task has gone, so has the other end of `proven`.
         let _ = self.waiting.send(waiting);
-        async move { proven.await.unwrap_or_else(|_| Err(Error::NotServed)) }
+        async move { proven.await.unwrap_or(Err(Error::NotServed)) }
     }
 }

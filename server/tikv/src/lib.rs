@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod error;
 mod service;
+mod value;
 
 pub use client::Client;
 pub use config::{Config, Tls};

@@ -8,6 +8,7 @@ use tikv_client::transaction::ResolveLocksOptions;
 
 use crate::Client;
 use crate::client::{for_library, from_library, reading, run, writing};
+use crate::value::{kept, value};
 
 /// Most bytes of a write of several keys, keys and values together. The library would cut a larger one into
 /// several requests, and then it is more likely that one of them gets lost (see the crate).
@@ -35,11 +36,8 @@ impl Service for Client {
     /// answers with a conflict although the first one has written.
     async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
         let mut transaction = self.transaction(start)?;
-        if value.is_empty() {
-            return Err(empty());
-        }
         run(async move {
-            transaction.insert(Vec::from(key), Vec::from(value)).await?;
+            transaction.insert(Vec::from(key), kept(value)).await?;
             transaction.commit().await.map(drop)
         })
         .await
@@ -50,11 +48,15 @@ impl Service for Client {
     /// written, which is why whoever writes reads it back.
     async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
         let mut transaction = self.transaction(start)?;
-        check(&mutations)?;
+        let bytes = |(key, value): &Mutation| key.len() + value.as_ref().map_or(0, Bytes::len);
+        let total: usize = mutations.iter().map(bytes).sum();
+        if mutations.len() > 1 && total > WRITE_BYTES_MAX {
+            return Err(Failure::Refused(format!("{total} bytes in one write of several keys")));
+        }
         run(async move {
             for (key, value) in mutations {
                 match value {
-                    Some(value) => transaction.put(Vec::from(key), Vec::from(value)).await?,
+                    Some(value) => transaction.put(Vec::from(key), kept(value)).await?,
                     None => transaction.delete(Vec::from(key)).await?,
                 }
             }
@@ -65,9 +67,8 @@ impl Service for Client {
 
     async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
         let mut snapshot = self.library().snapshot(for_library(at), reading());
-        let value = run(async move { snapshot.get(Vec::from(key)).await }).await?;
-        // A server that does not say that nothing is there sends nothing.
-        Ok(value.filter(|value| !value.is_empty()).map(Bytes::from))
+        // Of a key that is not there some servers send an empty value.
+        Ok(run(async move { snapshot.get(Vec::from(key)).await }).await?.and_then(value))
     }
 
     /// One request per region. A look-up of a region that fails is reported: the regions of a batch of reads
@@ -120,28 +121,11 @@ impl Service for Client {
     }
 }
 
-/// Whether the service may be asked to write this.
-fn check(mutations: &[Mutation]) -> Result<(), Failure> {
-    if mutations.iter().any(|(_, value)| value.as_ref().is_some_and(Bytes::is_empty)) {
-        return Err(empty());
-    }
-    let bytes = |(key, value): &Mutation| key.len() + value.as_ref().map_or(0, Bytes::len);
-    let total: usize = mutations.iter().map(bytes).sum();
-    if mutations.len() > 1 && total > WRITE_BYTES_MAX {
-        return Err(Failure::Refused(format!("{total} bytes in one write of several keys")));
-    }
-    Ok(())
-}
-
-fn empty() -> Failure {
-    Failure::Refused("an empty value".to_owned())
-}
-
 /// Keys and values in our own types.
 fn pairs(pairs: impl Iterator<Item = tikv_client::KvPair>) -> Vec<(Bytes, Bytes)> {
     let ours = |pair: tikv_client::KvPair| {
-        let (key, value): (tikv_client::Key, tikv_client::Value) = pair.into();
-        (Bytes::from(Vec::from(key)), Bytes::from(value))
+        let (key, kept): (tikv_client::Key, tikv_client::Value) = pair.into();
+        Some((Bytes::from(Vec::from(key)), value(kept)?))
     };
-    pairs.map(ours).collect()
+    pairs.filter_map(ours).collect()
 }

@@ -18,8 +18,7 @@ impl Timestamp {
     }
 }
 
-/// A key and what it is to hold; `None` deletes it. A value is never empty: not every server tells an empty
-/// one from none.
+/// A key and what it is to hold; `None` deletes it.
 pub type Mutation = (Bytes, Option<Bytes>);
 
 /// What a call ended with instead of an answer.
@@ -57,8 +56,7 @@ pub trait Service: Send + Sync + fmt::Debug + 'static {
     async fn begin(&self) -> Result<Timestamp, Failure>;
 
     /// Writes `key` in the transaction that began at `start`, in one phase, if no value is there. Whether
-    /// one is there does not depend on `start`; a value that was deleted after `start` is a conflict. An
-    /// empty `value` is `Refused`.
+    /// one is there does not depend on `start`; a value that was deleted after `start` is a conflict.
     ///
     /// Whatever the answer, `start` is used up then. One that is used up or forgotten is `Unavailable`, and
     /// nothing was sent: begin again.

@@ -6,7 +6,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -121,9 +122,14 @@ impl Drop for Server {
     }
 }
 
-/// An address that nobody listens on. The host is this test's own, so that nobody takes it until the
-/// server does.
+/// Ports below those that systems give to clients: what is free now is free when the server starts, for the
+/// first time or again.
+const PORTS: Range<u16> = 10_000..30_000;
+
+/// A port on `host` that nobody listens on, on any address: one of the servers listens on all of them.
 pub(super) fn free_address(host: IpAddr) -> SocketAddr {
-    let listener = TcpListener::bind((host, 0)).expect("there is a free port");
-    listener.local_addr().expect("a listener has an address")
+    let drawn = || rand::random_range(PORTS);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let port = std::iter::repeat_with(drawn).take(PORTS.len()).find(free).expect("there is a free port");
+    SocketAddr::new(host, port)
 }

@@ -150,16 +150,26 @@ async fn one_key_may_be_large_and_several_may_not() {
     put(client, vec![]).await.unwrap();
 }
 
-/// Not every server tells an empty value from none.
+/// The store for tests, by itself, does not tell an empty value from none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_value_is_refused() {
+async fn an_empty_value_is_a_value() {
     let room = Room::new().await;
-    let (client, key) = (&room.client, room.key("empty"));
-    let inserted = insert(client, &key, "").await;
-    assert!(matches!(inserted, Err(Failure::Refused(_))), "{inserted:?}");
-    let both = vec![(room.key("full"), Some(value("x"))), (key.clone(), Some(value("")))];
-    let written = put(client, both).await;
-    assert!(matches!(written, Err(Failure::Refused(_))), "{written:?}");
-    assert_eq!(now(client, &key).await.unwrap(), None);
-    assert_eq!(now(client, &room.key("full")).await.unwrap(), None);
+    let client = &room.client;
+    let keys = ["absent", "empty", "zero", "zeros"].map(|name| room.key(name));
+    let values: Vec<_> = (0..3).map(|zeros| Bytes::from(vec![0; zeros])).collect();
+    let start = begin(client).await;
+    client.insert(start, keys[1].clone(), values[0].clone()).await.unwrap();
+    let again = insert(client, &keys[1], "x").await;
+    assert!(matches!(again, Err(Failure::Conflict(_))), "{again:?}");
+    put(client, vec![(keys[2].clone(), Some(values[1].clone())), (keys[3].clone(), Some(values[2].clone()))])
+        .await
+        .unwrap();
+    let at = timestamp(client).await;
+    let expected: Vec<_> = std::iter::once(None).chain(values.iter().cloned().map(Some)).collect();
+    assert_eq!(client.get_many(at, keys.to_vec()).await.unwrap(), expected);
+    for (key, expected) in keys.iter().zip(expected) {
+        assert_eq!(now(client, key).await.unwrap(), expected);
+    }
+    let rows: Vec<_> = keys[1..].iter().cloned().zip(values).collect();
+    assert_eq!(client.scan(at, room.key(""), room.key("~"), 10).await.unwrap(), rows);
 }
