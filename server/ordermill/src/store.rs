@@ -42,7 +42,7 @@ pub(crate) async fn open(
                 .map_err(|error| anyhow::anyhow!(what_to_do(&error)))?;
             Ok(Arc::new(store))
         }
-        config::Store::Tikv { pd_endpoints, cluster, tls, drive_gc } => {
+        config::Store::Tikv { pd_endpoints, cluster, tls } => {
             let tls = tls.as_ref().map(|tls| ordermill_tikv::Tls {
                 ca: tls.ca.clone(),
                 certificate: tls.certificate.clone(),
@@ -52,10 +52,7 @@ pub(crate) async fn open(
             let client = ordermill_tikv::Client::connect(config)
                 .await
                 .map_err(|error| anyhow::anyhow!("PD at {} cannot be used: {error}", pd_endpoints.join(", ")))?;
-            let config = ordermill_transactional::Config {
-                drive_gc: *drive_gc,
-                ..ordermill_transactional::Config::new(*cluster, incarnation)
-            };
+            let config = ordermill_transactional::Config::new(*cluster, incarnation);
             Ok(Arc::new(ordermill_transactional::Transactional::new(config, Arc::new(client), clock)))
         }
     }

@@ -92,8 +92,6 @@ pub(crate) enum Store {
         cluster: u32,
         /// TLS to PD and TiKV.
         tls: Option<Tls>,
-        /// Whether old versions are let go by us.
-        drive_gc: bool,
     },
 }
 
@@ -200,11 +198,11 @@ mod tests {
             settings(&["--store", "tikv", "--pd-endpoints", "pd-0:2379,pd-1:2379", "--cluster-id", "7"]).unwrap();
         assert_eq!(tikv.shards, limits::SHARDS_DEFAULT_SHARED);
         let pd_endpoints = vec!["pd-0:2379".to_owned(), "pd-1:2379".to_owned()];
-        assert_eq!(tikv.store, Store::Tikv { pd_endpoints, cluster: 7, tls: None, drive_gc: false });
+        assert_eq!(tikv.store, Store::Tikv { pd_endpoints, cluster: 7, tls: None });
         let refused = |arguments: &[&str]| settings(arguments).unwrap_err().to_string();
         assert!(refused(&["--store", "tikv"]).contains("--pd-endpoints"));
         assert!(refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--data-dir", "d"]).contains("--data-dir"));
-        assert!(refused(&["--data-dir", "d", "--drive-gc"]).contains("--store tikv"));
+        assert!(refused(&["--data-dir", "d", "--cluster-id", "7"]).contains("--store tikv"));
         let half = refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--tikv-ca", "ca.pem"]);
         assert!(half.contains("--tikv-key"), "{half}");
     }
