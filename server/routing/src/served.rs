@@ -127,7 +127,7 @@ impl Keeper {
 
     /// Whether taking over again would end the same way, or could do harm.
     fn is_final(&self, error: &StoreError) -> bool {
-        !self.common.store.is_shared() || matches!(error, StoreError::Corrupt(_) | StoreError::Invalid(_))
+        !self.common.store.is_shared() || matches!(error, StoreError::Corrupt(_))
     }
 
     /// Waits, or until the shard is wanted no more.
