@@ -39,25 +39,25 @@ impl Follower {
 
     /// Goes by `map` from now on.
     pub(crate) fn follow(&mut self, map: &Map) {
-        let wanted = !self.shards.is_closing();
         let mut places = Vec::with_capacity(map.shards.len());
         for shard in &map.shards {
             let owner = if shard.owner == Some(self.me) {
-                let begin = || {
+                let new = || {
                     let config = self.template.shard(shard.id, shard.range);
-                    Arc::new(Served::begin(self.common.clone(), config, wanted))
+                    Arc::new(Served::new(self.common.clone(), config))
                 };
-                let served = self.served.entry(shard.id).or_insert_with(begin);
-                served.want(wanted);
-                Owner::Here(served.clone())
+                Owner::Here(self.served.entry(shard.id).or_insert_with(new).clone())
             } else {
-                self.served.get(&shard.id).into_iter().for_each(|served| served.want(false));
                 let member = shard.owner.and_then(|owner| map.member(owner));
                 member.map_or(Owner::Nobody, |member| Owner::There(member.address.as_str().into()))
             };
             places.push(Place { id: shard.id, range: shard.range, owner });
         }
         self.shards.show(View::new(map.version, places));
+        for shard in &map.shards {
+            let wanted = shard.owner == Some(self.me) && !self.shards.is_closing();
+            self.served.get(&shard.id).into_iter().for_each(|served| served.want(wanted));
+        }
         if self.shards.is_closing() {
             self.served.values().for_each(|served| served.want(false));
         }

@@ -97,10 +97,11 @@ impl Router {
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
         let place = |index: u32| {
             let (id, range) = (ShardId(index), range_of(index, config.shards));
-            let served = Served::begin(common.clone(), template.shard(id, range), true);
+            let served = Served::new(common.clone(), template.shard(id, range));
             Place { id, range, owner: Owner::Here(Arc::new(served)) }
         };
         shards.show(View::new(1, (0..config.shards).map(place).collect()));
+        shards.view().here().for_each(|served| served.want(true));
         router
     }
 

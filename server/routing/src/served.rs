@@ -41,22 +41,24 @@ pub(crate) struct Common {
 /// One shard, as far as this process serves it. Ends with the last handle.
 #[derive(Debug)]
 pub(crate) struct Served {
-    wanted: watch::Sender<bool>,
+    /// Nothing until it is decided for the first time.
+    wanted: watch::Sender<Option<bool>>,
     state: watch::Receiver<State>,
 }
 
 impl Served {
-    /// Serves the shard from now on, if `wanted`.
-    pub(crate) fn begin(common: Arc<Common>, config: ordermill_shard::Config, wanted: bool) -> Self {
-        let (state_sender, state) = watch::channel(if wanted { State::Starting } else { State::Away });
-        let (wanted, wants) = watch::channel(wanted);
+    /// A shard that is about to start: it does nothing before the first [`Served::want`], so that it can be
+    /// shown to others before it speaks to them.
+    pub(crate) fn new(common: Arc<Common>, config: ordermill_shard::Config) -> Self {
+        let (state_sender, state) = watch::channel(State::Starting);
+        let (wanted, wants) = watch::channel(None);
         tokio::spawn(Keeper { common, config, wants, state: state_sender }.run());
         Self { wanted, state }
     }
 
-    /// From now on the shard shall be served here, or no longer.
+    /// From now on the shard shall be served here, or not.
     pub(crate) fn want(&self, wanted: bool) {
-        self.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+        self.wanted.send_if_modified(|now| now.replace(wanted) != Some(wanted));
     }
 
     /// What can be said of it now.
@@ -92,20 +94,24 @@ impl Served {
 struct Keeper {
     common: Arc<Common>,
     config: ordermill_shard::Config,
-    wants: watch::Receiver<bool>,
+    wants: watch::Receiver<Option<bool>>,
     state: watch::Sender<State>,
 }
 
 impl Keeper {
     async fn run(mut self) {
         loop {
-            if self.wants.wait_for(|wanted| *wanted).await.is_err() {
+            let Ok(wanted) = self.wants.wait_for(Option::is_some).await.map(|wanted| *wanted == Some(true)) else {
                 return;
+            };
+            if !wanted {
+                self.tell(State::Away);
+                if self.wants.wait_for(|wanted| *wanted == Some(true)).await.is_err() {
+                    return;
+                }
             }
             match self.serve().await {
-                Ok(()) => {
-                    self.tell(State::Away);
-                }
+                Ok(()) => self.tell(State::Away),
                 Err(error) if self.is_final(&error) => {
                     tracing::error!(shard = %self.config.id, %error, "a shard has stopped");
                     self.tell(State::Failed(error));
@@ -132,7 +138,7 @@ impl Keeper {
 
     /// Waits, or until the shard is wanted no more.
     async fn pause(&mut self, time: Duration) {
-        let _ = tokio::time::timeout(time, self.wants.wait_for(|wanted| !*wanted)).await;
+        let _ = tokio::time::timeout(time, self.wants.wait_for(|wanted| *wanted == Some(false))).await;
     }
 
     /// Serves the shard until it stops or is wanted no more.
@@ -147,7 +153,7 @@ impl Keeper {
         tokio::select! {
             recovered = ready => recovered.unwrap_or_else(|_| Err(failed()))?,
             // Half a takeover harms nobody: the next owner takes over from it.
-            _ = self.wants.wait_for(|wanted| !*wanted) => {
+            _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {
                 running.abort();
                 return Ok(());
             }
@@ -155,7 +161,7 @@ impl Keeper {
         self.tell(State::Serving(handle.clone()));
         tokio::select! {
             ended = &mut running => return ended.unwrap_or_else(|_| Err(failed())),
-            _ = self.wants.wait_for(|wanted| !*wanted) => {}
+            _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {}
         }
         self.tell(State::Ending);
         // What it answers has no use here: the journal has all that was answered.
