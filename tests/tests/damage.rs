@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ordermill_api::{Order, OrderPage, ProblemKind};
 use ordermill_tests::disk::{Block, blocks, copy, files, flip, newest_segment};
 use ordermill_tests::load::{Books, Load};
-use ordermill_tests::process::{Ended, Http, Server, Settings, audit, problem};
+use ordermill_tests::process::{Ended, Http, Server, Settings, audit, problem, until};
 use ordermill_tests::seed;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -240,7 +240,12 @@ async fn a_damaged_table_is_told_of_and_never_read_past() {
                     Err(why) => {
                         refused_to_read += 1;
                         assert!(why.contains("corrupt"), "{why}");
-                        assert!(server.log().contains("Checksum mismatch"), "the log is silent: {}", server.log());
+                        // What the server has said before its answer may arrive after it.
+                        until("the log to tell of it", async || {
+                            let log = server.log();
+                            if log.contains("Checksum mismatch") { Ok(()) } else { Err(format!("it says {log}")) }
+                        })
+                        .await;
                     }
                     Ok(orders) => {
                         harmless += 1;
