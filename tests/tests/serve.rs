@@ -254,7 +254,7 @@ async fn a_setting_that_does_not_fit_is_named() {
     let nothing = Told { file: "", environment: &[], flags: &[] };
     let wrong: [(Told<'_>, &[&str]); 11] = [
         (Told { file: "shard = 8\n", ..nothing }, &["ordermill.toml", "unknown field `shard`"]),
-        (Told { file: "[store]\nshards = 8\n", ..nothing }, &["ordermill.toml", "unknown field `store`"]),
+        (Told { file: "[storage]\nshards = 8\n", ..nothing }, &["ordermill.toml", "unknown field `storage`"]),
         (Told { file: "shards = \"eight\"\n", ..nothing }, &["ordermill.toml", "shards = \"eight\""]),
         (Told { file: "shards = 0\n", ..nothing }, &["--shards is 0"]),
         (Told { file: "log = \"xml\"\n", ..nothing }, &["ordermill.toml", "log = \"xml\"", "json"]),
