@@ -41,6 +41,12 @@ impl Members {
         Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
     }
 
+    /// A client that asks all but one, one after the other.
+    fn others(&self, left_out: usize) -> Http {
+        let others = self.servers.iter().enumerate().filter(|(at, _)| *at != left_out);
+        Http::among(&others.map(|(_, other)| other.url()).collect::<Vec<_>>())
+    }
+
     async fn stop(self) {
         for server in self.servers {
             server.stop().await;
@@ -54,7 +60,7 @@ fn order(customer: &str, sku: &str) -> serde_json::Value {
 }
 
 /// Places orders of many customers, one request after the other, until all of them were accepted within
-/// one round: then every shard has an owner. Says how long the longest customer was refused.
+/// one round: then every shard has an owner. Says how long that took.
 async fn everybody_is_served(http: &Http, since: Instant) -> Duration {
     let served = Mutex::new(BTreeSet::new());
     until("an accepted order of every customer", || async {
@@ -126,9 +132,7 @@ async fn killed_members_lose_and_double_nothing() {
         load.more(150).await;
         members.servers[number].kill().await;
         let killed = Instant::now();
-        let others: Vec<String> =
-            members.servers.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, other)| other.url()).collect();
-        let away = everybody_is_served(&Http::among(&others), killed).await;
+        let away = everybody_is_served(&members.others(number), killed).await;
         println!("member {number} killed: everybody served again after {away:.1?}");
         load.more(100).await;
         members.servers[number].restart().await;
@@ -154,11 +158,10 @@ async fn an_owner_that_stood_still_does_no_harm() {
     let members = Members::start().await;
     let http = members.http();
     let load = Load::start(http.clone(), CUSTOMERS, seed).await;
-    for paused in &members.servers {
+    for (number, paused) in members.servers.iter().enumerate() {
         load.more(100).await;
         paused.pause();
-        let others: Vec<String> = members.servers.iter().map(Server::url).filter(|url| *url != paused.url()).collect();
-        let others = Http::among(&others);
+        let others = members.others(number);
         others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await;
         everybody_is_served(&others, Instant::now()).await;
         paused.resume();

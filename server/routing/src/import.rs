@@ -18,7 +18,7 @@ fn slot_of(action: &Action) -> u16 {
     match action {
         Action::Create(new) => new.partition.slot,
         Action::Credit(credit) => credit.partition.slot,
-        other => unreachable!("an import cannot contain {other:? }"),
+        other => unreachable!("an import cannot contain {other:?}"),
     }
 }
 
@@ -64,7 +64,7 @@ impl Router {
         let outcomes = match shards.ask(slot, request).await {
             Ok(Answer::AppliedMany(Ok(outcomes))) => outcomes,
             Ok(Answer::AppliedMany(Err(failure))) => return vec![Err(failure.into()); count],
-            Ok(other) => unreachable!("commands were sent: {other:? }"),
+            Ok(other) => unreachable!("commands were sent: {other:?}"),
             Err(error) => return vec![Err(error); count],
         };
         let Some(again) = again else {

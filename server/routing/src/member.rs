@@ -17,23 +17,24 @@ use crate::view::{Owner, Place, View};
 
 /// Serves what the map gives to this member, and shows the map to whoever asks for shards.
 pub(crate) struct Follower {
-    pub(crate) me: Incarnation,
-    pub(crate) common: Arc<Common>,
-    pub(crate) template: Template,
-    pub(crate) shards: Arc<Shards>,
+    me: Incarnation,
+    common: Arc<Common>,
+    template: Template,
+    shards: Arc<Shards>,
     /// Every shard that was ever served here.
-    pub(crate) served: BTreeMap<ShardId, Arc<Served>>,
+    served: BTreeMap<ShardId, Arc<Served>>,
 }
 
 impl Follower {
-    /// Follows the map until nobody tells it any more.
+    pub(crate) fn new(me: Incarnation, common: Arc<Common>, template: Template, shards: Arc<Shards>) -> Self {
+        Self { me, common, template, shards, served: BTreeMap::new() }
+    }
+
+    /// Follows every newer map until nobody tells it any more.
     pub(crate) async fn run(mut self, mut maps: watch::Receiver<Arc<Map>>) {
-        loop {
+        while maps.changed().await.is_ok() {
             let map = maps.borrow_and_update().clone();
             self.follow(&map);
-            if maps.changed().await.is_err() {
-                return;
-            }
         }
     }
 

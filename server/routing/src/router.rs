@@ -1,12 +1,12 @@
 //! The router: finds the shard, asks it, waits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ordermill_members::{Member, range_of};
+use ordermill_journal::FORMAT;
+use ordermill_members::{Formats, Incarnation, Map, Member};
 use ordermill_order::{
     Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation,
     SlotRange, preview,
@@ -22,9 +22,8 @@ use quick_cache::sync::Cache;
 use crate::Error;
 use crate::cluster::{Cluster, Lines};
 use crate::member::{Busy, Follower, Reporter};
-use crate::served::{Common, Served, State};
+use crate::served::{Common, State};
 use crate::shards::Shards;
-use crate::view::{Owner, Place, View};
 
 /// What a router and its shards need to know.
 #[derive(Clone, Debug)]
@@ -90,18 +89,14 @@ impl Router {
     /// Opens all shards of a store that this process has for itself; returns at once, see
     /// [`Router::ready`]. Panics outside a tokio runtime, or with no shards or more than slots.
     pub fn open(config: Config, store: Arc<dyn Store>, clock: clock::Shared) -> Self {
-        assert!((1..=limits::SLOTS).contains(&config.shards), "there are 1 to {} shards", limits::SLOTS);
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), None));
         let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
-        let template = Template::of(&config, clock.now_ms());
+        let me = Incarnation(clock.now_ms());
+        let formats = Formats { min: FORMAT, max: FORMAT };
+        let map =
+            Map::alone(config.shards, Member { incarnation: me, name: String::new(), address: String::new(), formats });
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
-        let place = |index: u32| {
-            let (id, range) = (ShardId(index), range_of(index, config.shards));
-            let served = Served::new(common.clone(), template.shard(id, range));
-            Place { id, range, owner: Owner::Here(Arc::new(served)) }
-        };
-        shards.show(View::new(1, (0..config.shards).map(place).collect()));
-        shards.view().here().for_each(|served| served.want(true));
+        Follower::new(me, common, Template::of(&config, me.0), shards).follow(&map);
         router
     }
 
@@ -126,8 +121,7 @@ impl Router {
         reporter.tell_of(&shards);
         let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
-        let template = Template::of(&config, incarnation.0);
-        let mut follower = Follower { me: incarnation, common, template, shards, served: BTreeMap::new() };
+        let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0), shards);
         let maps = members.map();
         follower.follow(&members.current());
         tokio::spawn(follower.run(maps));
@@ -284,11 +278,9 @@ impl Router {
     /// Reads an item.
     pub async fn item(&self, tenant: Arc<str>, sku: &str) -> Result<Option<Item>, Error> {
         let key = self.inner.keys.item(&tenant, sku);
-        match self.inner.shards.get(Partition::of_item(&tenant, sku).slot, &key).await? {
-            Some(value) => match decoded(&key, &value)? {
-                Row::Item(item) => Ok(Some(item)),
-                other => unreachable!("the key of a row says what it is: {other:?}"),
-            },
+        match self.inner.shards.row(Partition::of_item(&tenant, sku).slot, &key).await? {
+            Some(Row::Item(item)) => Ok(Some(item)),
+            Some(other) => unreachable!("the key of a row says what it is: {other:?}"),
             None => Ok(None),
         }
     }

@@ -129,22 +129,19 @@ impl Shards {
     }
 
     /// Reads a committed row, linearizably.
-    pub(crate) async fn get(&self, slot: u16, key: &RowKey) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn row(&self, slot: u16, key: &RowKey) -> Result<Option<Row>, Error> {
         let request = Request::Get { slot, hops: 0, key: key.to_bytes() };
         match self.ask(slot, request).await? {
-            Answer::Row(row) => Ok(row?),
+            Answer::Row(row) => row?.map(|value| decoded(key, &value)).transpose(),
             other => unreachable!("a row was asked for: {other:?}"),
         }
     }
 
     /// Reads an order.
     pub(crate) async fn order(&self, tenant: &str, id: OrderId) -> Result<Option<Arc<Order>>, Error> {
-        let key = self.keys.order(tenant, id);
-        match self.get(id.slot(), &key).await? {
-            Some(value) => match decoded(&key, &value)? {
-                Row::Order(order) => Ok(Some(order)),
-                other => unreachable!("the key of a row says what it is: {other:?}"),
-            },
+        match self.row(id.slot(), &self.keys.order(tenant, id)).await? {
+            Some(Row::Order(order)) => Ok(Some(order)),
+            Some(other) => unreachable!("the key of a row says what it is: {other:?}"),
             None => Ok(None),
         }
     }
@@ -242,13 +239,10 @@ impl Shards {
         }
     }
 
-    /// Hands mail to a shard that is served here. One that does not serve yet gets it when it is sent
-    /// again.
+    /// Hands mail to a shard that is served here.
     pub(crate) fn post_here(&self, mail: Mail) {
-        if let Owner::Here(served) = &self.view().of(mail.slot).owner
-            && let Some(handle) = served.handle()
-        {
-            handle.post(mail);
+        if let Owner::Here(served) = &self.view().of(mail.slot).owner {
+            post(served, mail);
         }
     }
 
@@ -289,8 +283,12 @@ impl Peers for Shards {
     fn deliver(&self, mail: Mail) {
         let view = self.view();
         match &view.of(mail.slot).owner {
-            Owner::Here(_) => self.post_here(mail),
-            Owner::There(address) => self.cluster.iter().for_each(|cluster| cluster.send(address, mail.clone())),
+            Owner::Here(served) => post(served, mail),
+            Owner::There(address) => {
+                if let Some(cluster) = &self.cluster {
+                    cluster.send(address, mail);
+                }
+            }
             Owner::Nobody => {}
         }
     }
@@ -307,6 +305,13 @@ impl Peers for Shards {
             let line = order.as_ref().and_then(|order| order.lines.get(usize::from(line)));
             line.is_some_and(|line| line.in_flight.is_none() && line.operation >= operation)
         })
+    }
+}
+
+/// Hands mail to a shard. One that does not serve yet gets it when it is sent again.
+fn post(served: &Served, mail: Mail) {
+    if let Some(handle) = served.handle() {
+        handle.post(mail);
     }
 }
 

@@ -130,6 +130,14 @@ fn bytes(name: &str, mib: Option<u64>, default: u64) -> anyhow::Result<u64> {
     }
 }
 
+/// Refuses the first setting that was given, and says why.
+fn none_of(settings: &[(&str, bool)], why: &str) -> anyhow::Result<()> {
+    match settings.iter().find(|(_, given)| *given) {
+        Some((name, _)) => bail!("--{name} {why}"),
+        None => Ok(()),
+    }
+}
+
 impl Given {
     /// What was given here, else what was given `below`.
     pub(super) fn over(self, below: Self) -> Self {
@@ -201,9 +209,7 @@ impl Given {
             ("peer-certificate", self.peer_certificate.is_some()),
             ("peer-key", self.peer_key.is_some()),
         ];
-        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
-            bail!("--{name} is about a TiKV cluster: say --store tikv, or leave it out");
-        }
+        none_of(&given, "is about a TiKV cluster: say --store tikv, or leave it out")?;
         let Some(data_dir) = self.data_dir.clone() else {
             bail!("no data directory is given: say where data belongs with --data-dir DIR (or ORDERMILL_DATA_DIR)");
         };
@@ -222,9 +228,7 @@ impl Given {
             ("segment-mib", self.segment_mib.is_some()),
             ("accept-corruption", self.accept_corruption.is_some()),
         ];
-        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
-            bail!("--{name} is about a store in a directory: with --store tikv, leave it out");
-        }
+        none_of(&given, "is about a store in a directory: with --store tikv, leave it out")?;
         let pd_endpoints = self.pd_endpoints.clone().unwrap_or_default();
         if pd_endpoints.is_empty() {
             bail!("--store tikv needs PD's addresses: --pd-endpoints HOST:PORT,... (or ORDERMILL_PD_ENDPOINTS)");
