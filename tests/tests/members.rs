@@ -62,20 +62,23 @@ fn order(customer: &str, sku: &str) -> serde_json::Value {
 /// Places orders of many customers, one request after the other, until all of them were accepted within
 /// one round: then every shard has an owner. Says how long that took.
 async fn everybody_is_served(http: &Http, since: Instant) -> Duration {
-    let served = Mutex::new(BTreeSet::new());
+    let (served, refused) = (Mutex::new(BTreeSet::new()), Mutex::new(None));
     until("an accepted order of every customer", || async {
         for customer in 0..50 {
             if served.lock().contains(&customer) {
                 continue;
             }
             let body = order(&format!("waiting-{customer}"), "plenty");
-            let answer = http.try_post("/v1/orders", &body, &[]).await;
-            if answer.is_ok_and(|answer| answer.status == 201) {
-                served.lock().insert(customer);
+            match http.try_post("/v1/orders", &body, &[]).await {
+                Ok(answer) if answer.status == 201 => {
+                    served.lock().insert(customer);
+                }
+                other => *refused.lock() = Some(other),
             }
         }
         let served = served.lock().len();
-        if served == 50 { Ok(()) } else { Err(format!("{served} of 50 customers are served")) }
+        let refused = refused.lock().take();
+        if served == 50 { Ok(()) } else { Err(format!("{served} of 50 customers are served, but {refused:?}")) }
     })
     .await;
     since.elapsed()
@@ -157,12 +160,12 @@ async fn an_owner_that_stood_still_does_no_harm() {
     println!("ORDERMILL_SEED={seed}");
     let members = Members::start().await;
     let http = members.http();
+    http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
     let load = Load::start(http.clone(), CUSTOMERS, seed).await;
     for (number, paused) in members.servers.iter().enumerate() {
         load.more(100).await;
         paused.pause();
         let others = members.others(number);
-        others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await;
         everybody_is_served(&others, Instant::now()).await;
         paused.resume();
         load.more(100).await;
