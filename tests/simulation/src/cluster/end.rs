@@ -1,0 +1,141 @@
+//! The beginning and the end of a simulation: items are set; everything settles; all of it is looked at.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ordermill_history::{History, Item, Order, check};
+use ordermill_members::State;
+use ordermill_order::{Action, Command, Refusal};
+use ordermill_routing::{Error, OrderFilter, Router, Status};
+use tokio::time::{Instant, sleep};
+
+use super::follower::Follower;
+use super::log::Counts;
+use super::seen::{item_of, order_of};
+use super::world::World;
+use crate::Lots;
+
+/// Longest time until everything has settled once nothing goes wrong any more.
+const SETTLED: Duration = Duration::from_mins(3);
+/// Until what was still under way has arrived, or never will.
+const LATE: Duration = Duration::from_mins(2);
+/// Longest wait for one answer.
+const ANSWER: Duration = Duration::from_mins(1);
+
+/// Sets an item for the first time, whatever it takes.
+pub(super) async fn set_item(world: &World, sku: &str, on_hand: u64, backorder: bool, lots: &mut Lots) {
+    loop {
+        if let Some(machine) = world.any_machine(lots) {
+            let action = Action::PutItem { sku: sku.into(), on_hand, backorder, if_version: Some(0) };
+            let command = Command { tenant: "".into(), idempotency: None, action };
+            match machine.ask(ANSWER, machine.router.apply(command)).await {
+                Ok(Ok(_) | Err(Error::Refused(Refusal::VersionMismatch { .. }))) => break,
+                other => world.log.tell(format_args!("{sku} is not set yet: {other:?}")),
+            }
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    world.log.tell(format_args!("{sku} has {on_hand}, backorder: {backorder}"));
+    world.log.set(sku, on_hand as i64);
+}
+
+/// Waits until all is at rest; tells what is not when that takes too long.
+pub(super) async fn settle(world: &Arc<World>, mut follower: Follower, lots: &mut Lots) {
+    sleep(LATE).await;
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        let restless = restless(world, lots).await;
+        let Some(why) = restless else { break };
+        if Instant::now() >= deadline {
+            return world.log.wrong(format!("nothing goes wrong any more, and it does not settle: {why}"));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    world.log.tell(format_args!("-- everything has settled"));
+    while Instant::now() < deadline {
+        if follower.read(500).await == Some(0) {
+            return;
+        }
+    }
+    world.log.wrong("the feed does not end".to_owned());
+}
+
+/// Why not all is at rest.
+async fn restless(world: &World, lots: &mut Lots) -> Option<String> {
+    let machines = world.machines();
+    let alive: BTreeSet<u64> = machines.values().map(|machine| machine.node).collect();
+    for machine in machines.values() {
+        let node = machine.node;
+        if machine.router.status() != Status::Serving {
+            return Some(format!("{node} is {:?}", machine.router.status()));
+        }
+        let Some(members) = machine.router.members() else { continue };
+        let map = members.current();
+        for shard in &map.shards {
+            let at_rest = shard.state == State::Settled && shard.owner.is_some_and(|owner| alive.contains(&owner.0));
+            if !at_rest {
+                return Some(format!("{node} knows shard {} as {:?} of {:?}", shard.id, shard.state, shard.owner));
+            }
+        }
+    }
+    let machine = world.any_machine(lots)?;
+    let orders = match machine.ask(ANSWER, orders(&machine.router)).await {
+        Ok(Ok(orders)) => orders,
+        other => return Some(format!("{} does not list orders: {other:?}", machine.node)),
+    };
+    let busy = |order: &Arc<ordermill_order::Order>| {
+        order_of(order).pending || order.lines.iter().any(|line| line.in_flight.is_some())
+    };
+    orders.iter().find(|order| busy(order)).map(|order| format!("order {} is not settled: {order:?}", order.id))
+}
+
+async fn orders(router: &Router) -> Result<Vec<Arc<ordermill_order::Order>>, Error> {
+    let (mut all, mut token) = (Vec::new(), None::<String>);
+    loop {
+        let page = router.orders("".into(), &OrderFilter::default(), 50, token.as_deref()).await?;
+        all.extend(page.orders);
+        match page.next {
+            Some(next) => token = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Looks at all that is there and checks it with all that was told.
+pub(super) async fn look(
+    world: &World,
+    skus: &[String],
+    lots: &mut Lots,
+) -> (Vec<String>, History, Vec<String>, Counts) {
+    let (mut found, mut items) = (None, Vec::new());
+    if let Some(machine) = world.any_machine(lots) {
+        match machine.ask(ANSWER, orders(&machine.router)).await {
+            Ok(Ok(orders)) => found = Some(orders.iter().map(|order| order_of(order)).collect::<Vec<Order>>()),
+            other => world.log.wrong(format!("{} does not list orders at the end: {other:?}", machine.node)),
+        }
+        for sku in skus {
+            match machine.ask(ANSWER, machine.router.item("".into(), sku)).await {
+                Ok(Ok(Some(item))) => items.push(item_of(sku, &item)),
+                other => world.log.wrong(format!("{} does not read {sku} at the end: {other:?}", machine.node)),
+            }
+        }
+    } else {
+        world.log.wrong("no member runs at the end".to_owned());
+    }
+    end(world, found, items)
+}
+
+fn end(world: &World, orders: Option<Vec<Order>>, items: Vec<Item>) -> (Vec<String>, History, Vec<String>, Counts) {
+    let (mut wrong, mut history, mut lines, counts) = world.log.end();
+    let Some(orders) = orders else { return (wrong, history, lines, counts) };
+    (history.orders, history.items) = (orders, items);
+    lines.extend(history.orders.iter().map(|order| format!("at the end: {order:?}")));
+    lines.extend(history.items.iter().map(|item| format!("at the end: {item:?}")));
+    // Where it has not settled, that is what is wrong.
+    if wrong.is_empty() {
+        wrong = check(&history);
+    }
+    lines.extend(wrong.iter().map(|wrong| format!("!! {wrong}")));
+    (wrong, history, lines, counts)
+}
