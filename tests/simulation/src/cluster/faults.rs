@@ -73,7 +73,10 @@ fn crash(world: &Arc<World>, seat: Seat, lots: &mut Lots, repairs: &mut JoinSet<
             let how = if silently { "silently" } else { "and its peers hear of it" };
             world.log.fault(format_args!("{} dies {how}, seat {seat} is free for {}", machine.node, seconds(after)));
         }
-        None => world.log.fault(format_args!("seat {seat} is taken in {}", seconds(after))),
+        None if world.reserve(seat) => {
+            world.log.fault(format_args!("a member more is started at seat {seat} in {}", seconds(after)));
+        }
+        None => return,
     }
     repairs.spawn(start_again(world.clone(), seat, after, lots));
 }

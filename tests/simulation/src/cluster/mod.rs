@@ -77,6 +77,7 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     let size = (2 + lots.below(7), [200, 600, 600, 2_500][lots.below(4) as usize]);
     let world = Arc::new(World::new(Log::new(), parts, plan, size));
     for seat in 1..=settings.members {
+        world.reserve(seat);
         world.start(seat, &mut lots, FORMATS).await;
     }
     let items: Vec<String> = (0..world.items).map(sku).collect();

@@ -1,6 +1,6 @@
 //! What everybody in a simulation shares: the members that run, and how new ones are started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(super) struct World {
     /// What goes wrong with the store.
     plan: Mutex<Plan>,
     machines: Mutex<BTreeMap<Seat, Arc<Machine>>>,
+    /// Seats at which somebody runs, or is about to.
+    reserved: Mutex<BTreeSet<Seat>>,
     runs: AtomicU64,
     stopped: AtomicBool,
 }
@@ -41,6 +43,7 @@ impl World {
             rhythm_ms,
             plan: Mutex::new(plan),
             machines: Mutex::default(),
+            reserved: Mutex::default(),
             runs: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         }
@@ -67,12 +70,17 @@ impl World {
         machines.values().nth(place).cloned()
     }
 
-    /// Takes the member at `seat` out: nobody asks it any more.
+    /// Keeps `seat` for one member; says whether it was free.
+    pub(super) fn reserve(&self, seat: Seat) -> bool {
+        self.reserved.lock().insert(seat)
+    }
+
+    /// Takes the member at `seat` out, whose seat stays reserved: nobody asks it any more.
     pub(super) fn take(&self, seat: Seat) -> Option<Arc<Machine>> {
         self.machines.lock().remove(&seat)
     }
 
-    /// Starts a member at `seat`, again and again until one has joined.
+    /// Starts a member at `seat`, which was reserved for it, again and again until one has joined.
     pub(super) async fn start(&self, seat: Seat, lots: &mut Lots, formats: Formats) {
         loop {
             let node: Node = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
