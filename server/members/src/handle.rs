@@ -183,17 +183,16 @@ impl Handle {
     /// A map newer than version `newer_than`: asks the store at once, and again until there is one.
     /// Callers at the same time ask together. `NotNewer` when the deadline is over.
     pub async fn refresh(&self, newer_than: u64, deadline: Duration) -> Result<Arc<Map>, Error> {
-        let mut maps = self.map();
         let newer = timeout(deadline, async {
             loop {
-                let known = maps.borrow_and_update().clone();
+                let turned = self.inner.map_turned.notified();
+                let known = self.inner.current();
                 if known.version > newer_than {
                     return known;
                 }
                 tokio::select! {
                     biased;
-                    // The sender lives as long as this handle.
-                    _ = maps.changed() => {}
+                    () = turned => {}
                     () = self.ask() => {}
                 }
             }
@@ -225,10 +224,10 @@ impl Handle {
     pub async fn drain_me(&self, deadline: Duration) -> Drained {
         self.inner.state.lock().draining = true;
         self.inner.beat_now.notify_one();
-        let mut maps = self.map();
         let drained = timeout(deadline, async {
             loop {
-                let map = maps.borrow_and_update().clone();
+                let turned = self.inner.map_turned.notified();
+                let map = self.inner.current();
                 if self.left(&map) == 0 {
                     return Drained::Empty;
                 }
@@ -236,9 +235,7 @@ impl Handle {
                 if map.owned_by(me).next().is_some() && !map.has_taker(me) {
                     return Drained::NobodyElse;
                 }
-                if maps.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+                turned.await;
             }
         });
         let late = |_| Drained::Late { left: self.left(&self.current()) };

@@ -86,6 +86,8 @@ pub(crate) struct Inner {
     /// None where the store is shared with nobody.
     pub(crate) links: Option<Links>,
     pub(crate) map: watch::Sender<Arc<Map>>,
+    /// Wakes who waits here for a newer map, in the order in which they came: a `watch` wakes them in any order.
+    pub(crate) map_turned: Notify,
     pub(crate) state: Mutex<State>,
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) beat_now: Notify,
@@ -116,6 +118,7 @@ impl Inner {
             clock,
             links,
             map: watch::channel(Arc::new(map)).0,
+            map_turned: Notify::new(),
             state: Mutex::new(state),
             stop: watch::channel(Stop::Running).0,
             beat_now: Notify::new(),
@@ -155,6 +158,7 @@ impl Inner {
             }
             newer
         });
+        self.map_turned.notify_waiters();
     }
 
     /// Ends the service: the store is in a format that this build does not know.

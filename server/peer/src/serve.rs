@@ -5,9 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::frames::Frames;
@@ -28,8 +29,9 @@ pub async fn serve(
     service: Arc<dyn Service>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (stop, stopping) = watch::channel(false);
-    let front = Front { config: Arc::new(config), measures: Measures::new(), service, stopping };
+    // Wakes connections in the order in which they came.
+    let stopping = CancellationToken::new();
+    let front = Front { config: Arc::new(config), measures: Measures::new(), service, stopping: stopping.clone() };
     let drain = front.config.drain;
     let mut connections = JoinSet::new();
     tokio::select! {
@@ -38,7 +40,7 @@ pub async fn serve(
         () = front.accept(listener.as_mut(), &mut connections) => {}
     }
     drop(listener);
-    stop.send_replace(true);
+    stopping.cancel();
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout(drain, ended).await.is_err() {
         tracing::warn!(seconds = drain.as_secs(), "some members did not let go in time; their connections are cut");
@@ -51,7 +53,7 @@ struct Front {
     config: Arc<Config>,
     measures: Measures,
     service: Arc<dyn Service>,
-    stopping: watch::Receiver<bool>,
+    stopping: CancellationToken,
 }
 
 impl Front {
@@ -78,7 +80,7 @@ impl Front {
     }
 
     async fn connection(self, arriving: Arriving) {
-        let Self { config, measures, service, mut stopping } = self;
+        let Self { config, measures, service, stopping } = self;
         let greeting = async {
             let mut frames = Frames::over(arriving.await?);
             let hello = welcome(&mut frames, &config.hello, &measures).await?;
@@ -86,7 +88,7 @@ impl Front {
         };
         let greeted = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = stopping.cancelled() => return,
             greeted = timeout(config.dial, greeting) => greeted,
         };
         let (frames, hello) = match greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {

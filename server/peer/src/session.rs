@@ -11,9 +11,9 @@ use ordermill_delivery::Mail;
 use ordermill_journal::decode;
 use ordermill_station::limits;
 use prost::Message as _;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::frames::{ENVELOPE_BYTES, Frames, Reading, encoded};
 use crate::measure::Measures;
@@ -56,9 +56,9 @@ impl Session {
         Arc::new(Self { config, measures, service, from, outbox, alive, leaving })
     }
 
-    /// Serves until the connection is over; says why. Once `stopping` is true, takes no more requests
+    /// Serves until the connection is over; says why. Once `stopping` is so, takes no more requests
     /// and lets the caller go when it has its answers.
-    pub(crate) async fn run(self: Arc<Self>, frames: Frames, stopping: watch::Receiver<bool>) -> String {
+    pub(crate) async fn run(self: Arc<Self>, frames: Frames, stopping: CancellationToken) -> String {
         let Frames { mut reading, mut writing } = frames;
         // Dropped with this call: work whose caller has gone is given up.
         let mut tasks = JoinSet::new();
@@ -148,10 +148,9 @@ impl Session {
         }
     }
 
-    /// Tells the other side to go once `stopping` is true; it is the one that ends the connection.
-    async fn leave(&self, mut stopping: watch::Receiver<bool>) -> String {
-        // A server that is gone is stopping too.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+    /// Tells the other side to go once `stopping` is so; it is the one that ends the connection.
+    async fn leave(&self, stopping: CancellationToken) -> String {
+        stopping.cancelled().await;
         self.leaving.store(true, Ordering::Relaxed);
         self.put(Class::Call, &Frame::bare(Body::Goodbye(())));
         std::future::pending().await

@@ -242,6 +242,7 @@ impl Router {
                 let mut told: FuturesUnordered<_> = view.here().map(|served| tell(served.clone(), &sender)).collect();
                 let elsewhere = view.places().len() > told.len();
                 tokio::select! {
+                    biased;
                     () = sender.closed() => return,
                     changed = view_changed.changed() => if changed.is_err() { return },
                     () = async { while told.next().await.is_some() {} }, if !told.is_empty() => {}

@@ -11,7 +11,7 @@ use ordermill_members::Handle;
 use ordermill_shard::Service;
 use ordermill_station::{clock, limits};
 use ordermill_store::{Error as StoreError, Store};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// What can be said of a shard in this process.
 #[derive(Clone, Debug)]
@@ -44,6 +44,17 @@ pub(crate) struct Served {
     /// Nothing until it is decided for the first time.
     wanted: watch::Sender<Option<bool>>,
     state: watch::Receiver<State>,
+    turned: Arc<Notify>,
+}
+
+/// Wakes who waits for a state, in the order in which they came: a `watch` wakes them in any order.
+#[derive(Debug)]
+struct Turned(Arc<Notify>);
+
+impl Drop for Turned {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
 }
 
 impl Served {
@@ -52,8 +63,9 @@ impl Served {
     pub(crate) fn new(common: Arc<Common>, config: ordermill_shard::Config) -> Self {
         let (state_sender, state) = watch::channel(State::Starting);
         let (wanted, wants) = watch::channel(None);
-        tokio::spawn(Keeper { common, config, wants, state: state_sender }.run());
-        Self { wanted, state }
+        let turned = Arc::<Notify>::default();
+        tokio::spawn(Keeper { common, config, wants, state: state_sender, turned: Turned(turned.clone()) }.run());
+        Self { wanted, state, turned }
     }
 
     /// From now on the shard shall be served here, or not.
@@ -84,9 +96,18 @@ impl Served {
 
     /// Waits until `enough` of what can be said.
     pub(crate) async fn wait_for(&self, mut enough: impl FnMut(&State) -> bool) -> State {
-        let mut state = self.state.clone();
-        // The task that tells it lives as long as this.
-        state.wait_for(|state| enough(state)).await.map_or(State::Away, |state| state.clone())
+        loop {
+            let turned = self.turned.notified();
+            let state = self.state();
+            if enough(&state) {
+                return state;
+            }
+            // The task that tells it has ended.
+            if self.state.has_changed().is_err() {
+                return State::Away;
+            }
+            turned.await;
+        }
     }
 }
 
@@ -95,7 +116,9 @@ struct Keeper {
     common: Arc<Common>,
     config: ordermill_shard::Config,
     wants: watch::Receiver<Option<bool>>,
+    /// Goes before `turned`: who is woken by the end of this task finds it ended.
     state: watch::Sender<State>,
+    turned: Turned,
 }
 
 impl Keeper {
@@ -128,6 +151,7 @@ impl Keeper {
 
     fn tell(&self, state: State) {
         self.state.send_replace(state);
+        self.turned.0.notify_waiters();
         self.common.members.iter().for_each(Handle::changed);
     }
 
@@ -151,6 +175,7 @@ impl Keeper {
         let mut running = tokio::spawn(service.run(recovered));
         let failed = || StoreError::Unknown("the shard's task has failed".into());
         tokio::select! {
+            biased;
             recovered = ready => recovered.unwrap_or_else(|_| Err(failed()))?,
             // Half a takeover harms nobody: the next owner takes over from it.
             _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {
@@ -160,6 +185,7 @@ impl Keeper {
         }
         self.tell(State::Serving(handle.clone()));
         tokio::select! {
+            biased;
             ended = &mut running => return ended.unwrap_or_else(|_| Err(failed())),
             _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {}
         }

@@ -20,7 +20,7 @@ use ordermill_station::{clock, limits};
 use ordermill_store::ShardId;
 use ordermill_store::keys::RowKey;
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::Error;
 use crate::cluster::Cluster;
@@ -35,6 +35,8 @@ pub(crate) struct Shards {
     clock: clock::Shared,
     view: RwLock<Arc<View>>,
     changed: watch::Sender<u64>,
+    /// Wakes who waits for another view, in the order in which they came: a `watch` wakes them in any order.
+    news: Notify,
     /// The other members; none when this process is alone.
     cluster: Option<Cluster>,
     /// This process is about to stop: it begins to serve nothing more, whatever the map says.
@@ -55,7 +57,7 @@ impl Shards {
     /// No shards yet: [`Shards::show`] is called before anything is asked.
     pub(crate) fn new(keys: Keys, clock: clock::Shared, cluster: Option<Cluster>) -> Self {
         let view = RwLock::new(Arc::new(View::empty()));
-        Self { keys, clock, view, changed: watch::channel(0).0, cluster, closing: AtomicBool::new(false) }
+        Self { keys, clock, view, changed: watch::channel(0).0, news: Notify::new(), cluster, closing: AtomicBool::new(false) }
     }
 
     /// The other members; none when this process is alone.
@@ -79,6 +81,7 @@ impl Shards {
         let version = view.version;
         *self.view.write() = Arc::new(view);
         self.changed.send_replace(version);
+        self.news.notify_waiters();
     }
 
     /// Who serves what.
@@ -188,8 +191,10 @@ impl Shards {
     /// Waits until there may be another owner.
     async fn wait_for_news(&self, cluster: &Cluster, seen: u64, deadline: Duration) {
         let left = deadline.saturating_sub(self.clock.elapsed()).min(limits::LOOK_FOR_OWNER);
-        let mut changed = self.changed();
-        let news = changed.wait_for(|version| *version != seen);
+        let news = self.news.notified();
+        if self.view().version != seen {
+            return;
+        }
         cluster.refresh(seen);
         // Without news the owner may have begun to serve meanwhile: it is asked again all the same.
         let _ = tokio::time::timeout(left, news).await;

@@ -20,6 +20,8 @@ use crate::Lots;
 const SETTLED: Duration = Duration::from_mins(3);
 /// Until what was still under way has arrived, or never will.
 const LATE: Duration = Duration::from_mins(2);
+/// Empty pages in a row that end the feed.
+const EMPTY_PAGES: u32 = 5;
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_mins(1);
 
@@ -53,10 +55,14 @@ pub(super) async fn settle(world: &Arc<World>, mut follower: Follower, lots: &mu
         sleep(Duration::from_millis(500)).await;
     }
     world.log.tell(format_args!("-- everything has settled"));
+    // An empty page says that there is nothing new as far as the member that was asked knows.
+    let mut empty = 0;
     while Instant::now() < deadline {
-        if follower.read(500).await == Some(0) {
+        empty = if follower.read(500).await == Some(0) { empty + 1 } else { 0 };
+        if empty == EMPTY_PAGES {
             return;
         }
+        sleep(Duration::from_millis(500)).await;
     }
     world.log.wrong("the feed does not end".to_owned());
 }
