@@ -249,6 +249,29 @@ fn heads() -> Vec<Bad> {
     all
 }
 
+/// What cannot be asked about the cluster, and what a server that is alone does not do.
+fn cluster() -> Vec<Bad> {
+    let move_to = |to: &str, kind, field| bad("POST /v1/cluster/shards/0/move", to, kind, field);
+    vec![
+        move_to("", Kind::InvalidRequest, "body"),
+        move_to("[\"some\"]", Kind::InvalidRequest, "body"),
+        move_to("{}", Kind::InvalidRequest, "to"),
+        move_to("{\"to\":null}", Kind::InvalidRequest, "to"),
+        move_to("{\"to\":\"some\",\"to\":\"other\"}", Kind::InvalidRequest, "to"),
+        move_to("{\"to\":\"some\"}", Kind::NotClustered, ""),
+        bad("POST /v1/cluster/shards/-1/move", "{\"to\":\"some\"}", Kind::NotFound, ""),
+        bad("POST /v1/cluster/shards/%zz/move", "{\"to\":\"some\"}", Kind::InvalidRequest, "shard"),
+        bad("POST /v1/cluster/members/some/drain", "[]", Kind::InvalidRequest, "body"),
+        bad("POST /v1/cluster/members/some/drain", "{\"now\":1}", Kind::InvalidRequest, "now"),
+        bad("POST /v1/cluster/members/%C3%28/cordon", "", Kind::InvalidRequest, "member"),
+        bad("POST /v1/cluster/members/some/uncordon", "", Kind::NotClustered, ""),
+        bad("POST /v1/cluster/rebalance?now=1", "", Kind::InvalidRequest, "now"),
+        bad("GET /v1/cluster/shards?page_token=65536", "", Kind::InvalidRequest, "page_token"),
+        bad("GET /v1/cluster/shards/0", "", Kind::NotFound, ""),
+        bad("DELETE /v1/cluster/members", "", Kind::MethodNotAllowed, ""),
+    ]
+}
+
 /// Steps that do not fit the order `id`, of one line of three units at a pound.
 fn steps(id: &str) -> Vec<Bad> {
     let step = |verb: &str, body: &str, kind, field| bad(format!("POST /v1/orders/{id}/{verb}"), body, kind, field);
@@ -308,7 +331,7 @@ async fn a_request_that_does_not_fit_is_explained_and_changes_nothing() {
         let (_dir, server, id) = shop(shards).await;
         let http = server.http();
         let before = Everything::read(&http).await;
-        let table = [numbers(), orders(), heads(), steps(&id)].concat();
+        let table = [numbers(), orders(), heads(), cluster(), steps(&id)].concat();
         let mut raw = Raw::connect(&server.url()).await;
         for bad in &table {
             // A body that is refused at its head may not be taken to its end.

@@ -1,5 +1,6 @@
 //! The command line: what can be said, and how it is explained.
 
+mod cluster;
 mod import;
 mod items;
 mod orders;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Format;
 
+pub use cluster::ClusterCommand;
 pub use import::{ConvertArgs, CsvArgs, ImportArgs};
 pub use items::{FromCsv, ItemCommand, SetItem};
 pub use orders::{CreateOrder, ListOrders, OrderCommand, Pages};
@@ -67,6 +69,9 @@ pub enum Command {
     /// The feed of everything that happens.
     #[command(subcommand)]
     Events(EventCommand),
+    /// Members and shards: show, drain, cordon, move and rebalance.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Walk all items and orders and prove that no unit and no penny is lost.
     ///
     /// Compares, for every order: quantity = requested + held + backordered + fulfilled + cancelled on each line,
@@ -149,6 +154,10 @@ mod tests {
             "items from-csv f.csv --map sku=S,quantity=Q --factor 0.9",
             "events tail --follow --type ordermill.order.*",
             "audit --settle 5s",
+            "cluster members",
+            "cluster shards --all",
+            "cluster drain ordermill-0",
+            "cluster move 7 --to ordermill-1",
             "completion bash",
         ] {
             let words = std::iter::once("orderctl").chain(line.split(' '));
@@ -156,7 +165,9 @@ mod tests {
                 panic!("{line}: {error}");
             }
         }
-        for line in ["items set 85123A", "order pay X steal", "order create --line 85123A:6", "import"] {
+        for line in
+            ["items set 85123A", "order pay X steal", "order create --line 85123A:6", "import", "cluster move 7"]
+        {
             assert!(Cli::try_parse_from(std::iter::once("orderctl").chain(line.split(' '))).is_err(), "{line}");
         }
     }

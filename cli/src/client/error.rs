@@ -118,8 +118,12 @@ impl Error {
 
 fn advice_for(kind: ProblemKind) -> Option<&'static str> {
     Some(match kind {
-        ProblemKind::NotFound => "`orderctl items list` and `orderctl order list` show what there is",
+        ProblemKind::NotFound => {
+            "`orderctl items list`, `orderctl order list` and `orderctl cluster members` show what there is"
+        }
         ProblemKind::Unauthorized => "give a key with --api-key or ORDERMILL_API_KEY",
+        ProblemKind::Forbidden => "give a key of the tenant `default` with --api-key or ORDERMILL_API_KEY",
+        ProblemKind::ClusterConflict => "`orderctl cluster members` and `orderctl cluster shards` show how things are",
         ProblemKind::CursorExpired => "start again without --after: the feed then begins at what is still kept",
         ProblemKind::VersionMismatch => "read it again, and repeat with its new version if you still want to",
         ProblemKind::IdempotencyKeyReused => "use another --key, or leave it out",

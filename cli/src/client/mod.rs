@@ -2,6 +2,7 @@
 //!
 //! Knows the paths and the headers; decides nothing about orders.
 
+mod cluster;
 mod error;
 mod events;
 mod import;
@@ -207,6 +208,12 @@ impl Request {
     /// A post that is sent again only while it is certain that it was not carried out.
     fn post(path: impl Into<String>) -> Self {
         Self::new(Method::POST, path, Repeat::Unsent)
+    }
+
+    /// A post that asks for what may be so already.
+    fn repeatable(mut self) -> Self {
+        self.repeat = Repeat::Safe;
+        self
     }
 
     fn new(method: Method, path: impl Into<String>, repeat: Repeat) -> Self {

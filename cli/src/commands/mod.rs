@@ -1,6 +1,7 @@
 //! What each command does: asks the server, prints the answer, says how it ended.
 
 mod audit;
+mod cluster;
 mod events;
 mod import;
 mod items;
@@ -100,6 +101,7 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Import(args) => import::run(&mut context, *args).await,
         Command::Convert(args) => import::convert(&mut context, &args.file, &args.csv, args.show_rejects),
         Command::Events(command) => events::run(&mut context, command).await,
+        Command::Cluster(command) => cluster::run(&mut context, command).await,
         Command::Audit(args) => audit::run(&mut context, &args).await,
         Command::Completion { .. } => Ok(Done::Well),
     }

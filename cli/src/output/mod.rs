@@ -2,6 +2,7 @@
 //!
 //! Nothing here asks the server anything. A reader that goes away ends the program quietly.
 
+pub mod cluster;
 pub mod items;
 pub mod orders;
 
@@ -147,6 +148,18 @@ const NUMBERS: &[&str] = &[
     "rows",
     "orders",
     "count",
+    "shards",
+    "shard",
+    "heard",
+    "busy",
+    "delay",
+    "per second",
+    "unflushed",
+    "records",
+    "moves",
+    "epoch",
+    "last",
+    "checkpoint",
 ];
 
 /// Names and values below each other.

@@ -10,7 +10,10 @@ mod order;
 mod problem;
 mod time;
 
-pub use cluster::{Health, ServerInfo};
+pub use cluster::{
+    Cluster, ClusterChange, ClusterCoordinator, ClusterMember, ClusterShard, Health, MemberList, MemberLoad,
+    MemberState, MoveShard, ServerInfo, ShardJournal, ShardPage, ShardState,
+};
 pub use event::{Event, EventData, EventPage, ItemChanged};
 pub use import::{Credit, CreditLine, CreditMatch, ImportLine, ImportResult, ImportStatus, NewImportOrder};
 pub use item::{Adjustment, Item, ItemPage, PutItem};

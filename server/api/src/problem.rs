@@ -36,6 +36,8 @@ problems! {
     InvalidRequest = "invalid-request", 400, "The request does not fit";
     /// No key, or an unknown one.
     Unauthorized = "unauthorized", 401, "An API key is needed";
+    /// The key's tenant may not do this.
+    Forbidden = "forbidden", 403, "The API key does not allow it";
     /// No such order, item or path.
     NotFound = "not-found", 404, "There is no such thing";
     /// The path does not take this method.
@@ -46,6 +48,10 @@ problems! {
     StateConflict = "state-conflict", 409, "The step is not possible now";
     /// The customer has used this reference before.
     ReferenceTaken = "reference-taken", 409, "The reference is taken";
+    /// The members or shards are not in a state that allows the change.
+    ClusterConflict = "cluster-conflict", 409, "The cluster cannot be changed so";
+    /// The server has its store for itself.
+    NotClustered = "not-clustered", 409, "The server is no member of a cluster";
     /// The cursor is older than what is kept.
     CursorExpired = "cursor-expired", 410, "The cursor is too old";
     /// If-Match names another version.

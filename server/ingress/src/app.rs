@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::measure::{Measured, Measures};
 use crate::problem::Failure;
-use crate::{Backend, events, import, items, orders, path, site, steps};
+use crate::{Backend, cluster, events, import, items, orders, path, site, steps};
 
 /// What all handlers share.
 pub(crate) struct App {
@@ -57,6 +57,14 @@ pub(crate) fn routes(app: &Arc<App>) -> Router {
         ("/v1/items/{sku}", put(items::put).get(items::get)),
         ("/v1/items/{sku}/adjustments", post(items::adjust)),
         ("/v1/events", get(events::read)),
+        ("/v1/cluster", get(cluster::summary)),
+        ("/v1/cluster/members", get(cluster::members)),
+        ("/v1/cluster/members/{member}/drain", post(cluster::actions::drain)),
+        ("/v1/cluster/members/{member}/cordon", post(cluster::actions::cordon)),
+        ("/v1/cluster/members/{member}/uncordon", post(cluster::actions::uncordon)),
+        ("/v1/cluster/shards", get(cluster::shards)),
+        ("/v1/cluster/shards/{shard}/move", post(cluster::actions::move_shard)),
+        ("/v1/cluster/rebalance", post(cluster::actions::rebalance)),
         ("/healthz", get(site::alive)),
         ("/readyz", get(site::ready)),
         ("/metrics", get(site::metrics)),

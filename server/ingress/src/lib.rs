@@ -8,6 +8,7 @@ mod app;
 mod backend;
 mod body;
 mod call;
+mod cluster;
 mod config;
 mod convert;
 mod events;

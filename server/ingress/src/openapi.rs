@@ -8,6 +8,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{self, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
+use crate::cluster::{self, actions};
 use crate::{events, import, items, orders, site, steps};
 
 #[derive(OpenApi)]
@@ -23,7 +24,8 @@ use crate::{events, import, items, orders, site, steps};
     ),
     paths(
         orders::create, orders::list, orders::get, steps::cancel, steps::pay, steps::fulfil, steps::take_back,
-        import::import, items::list, items::get, items::put, items::adjust, events::read,
+        import::import, items::list, items::get, items::put, items::adjust, events::read, cluster::summary, cluster::members, cluster::shards, actions::drain, actions::cordon,
+        actions::uncordon, actions::move_shard, actions::rebalance,
         site::alive, site::ready, site::metrics,
     ),
     components(schemas(ordermill_api::Problem)),
@@ -31,6 +33,7 @@ use crate::{events, import, items, orders, site, steps};
         (name = "Orders", description = "Placed, read, and taken through payment, shipment, cancellation and return. A step happens once: repeat it with its `Idempotency-Key`, or hold it to a version with `If-Match`."),
         (name = "Items", description = "What there is to sell: `available = on_hand - held`, never below zero."),
         (name = "Events", description = "Everything that has happened, in order and without a gap, as CloudEvents 1.0."),
+        (name = "Cluster", description = "The members that serve the shards, and what can be done about them. Any member answers; where API keys are configured, only to a key of the tenant `default`."),
         (name = "Server", description = "Health and measurements."),
     ),
     modifiers(&Keys, &ImportLines, &Parameters, &Refusals, &Examples),

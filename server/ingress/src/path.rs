@@ -34,6 +34,12 @@ fn third<'u>(uri: &'u Uri, name: &str) -> Result<Cow<'u, str>, Failure> {
     decode(segment, false).map_err(|reason| Failure::invalid(name, reason))
 }
 
+/// The fourth segment of a path, decoded: the `{member}` or `{shard}` of `/v1/cluster/…/{…}/…`.
+pub(crate) fn fourth<'u>(uri: &'u Uri, name: &str) -> Result<Cow<'u, str>, Failure> {
+    let segment = uri.path().split('/').nth(4).unwrap_or_default();
+    decode(segment, false).map_err(|reason| Failure::invalid(name, reason))
+}
+
 /// The order that a path names. What is no id names no order.
 pub(crate) fn order_id(uri: &Uri) -> Result<OrderId, Failure> {
     let text = third(uri, "id")?;

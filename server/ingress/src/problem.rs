@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use ordermill_admission::Refused;
 use ordermill_api::{InvalidField, Problem, ProblemKind};
 use ordermill_order::Refusal;
-use ordermill_routing::Error;
+use ordermill_routing::{AdminError, Error};
 use ordermill_station::limits;
 
 /// Invalid fields that one problem names.
@@ -94,6 +94,18 @@ impl From<Error> for Failure {
             Error::Full(detail) => Self::new(ProblemKind::StorageFull, detail),
             Error::BadToken(reason) => Self::invalid("page_token", reason),
             Error::CursorExpired => Self::new(ProblemKind::CursorExpired, error.to_string()),
+        }
+    }
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AdminError::NotFound(_) => Self::not_found(detail),
+            AdminError::Refused(_) => Self::new(ProblemKind::ClusterConflict, detail),
+            AdminError::Alone => Self::new(ProblemKind::NotClustered, detail),
+            AdminError::Unavailable(_) => Self::unavailable(detail),
         }
     }
 }

@@ -231,10 +231,42 @@ objects! {
         "backorder" => backorder: Option<bool>,
     }
 
+    /// Where a shard shall go.
+    MoveShard {
+        "to" => to: Text<'a>,
+    }
+
     /// A change of an item's quantity.
     Adjustment {
         "delta" => delta: Signed,
         "reason" => reason: Option<Text<'a>>,
+    }
+}
+
+/// An object that says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nothing;
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NothingVisitor;
+
+        impl<'de> Visitor<'de> for NothingVisitor {
+            type Value = Nothing;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object without fields")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Nothing, M::Error> {
+                match map.next_key::<Text<'de>>()? {
+                    Some(unknown) => Err(de::Error::unknown_field(&unknown, &[])),
+                    None => Ok(Nothing),
+                }
+            }
+        }
+
+        deserializer.deserialize_map(NothingVisitor)
     }
 }
 

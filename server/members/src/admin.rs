@@ -6,6 +6,7 @@ use ordermill_store::ShardId;
 
 use crate::election::Coordinator;
 use crate::map::{Incarnation, Map, State};
+use crate::overview::Told;
 use crate::plan::{Move, Policy, Reason};
 use crate::roster::{Roster, add};
 
@@ -49,6 +50,8 @@ pub(crate) enum Reply {
     Unavailable(String),
     /// Somebody else coordinates, or nobody is known to.
     Elsewhere(Option<Coordinator>),
+    /// What the coordinator knows.
+    Overview(Told),
 }
 
 impl Request {

@@ -16,6 +16,7 @@ use crate::beat::{Answer, Beat};
 use crate::election::Coordinator;
 use crate::inner::{Inner, Stop, Waiting};
 use crate::map::{Map, Member, State};
+use crate::wire;
 
 /// How a member stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub enum Drained {
 /// The way into a member's service; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Handle {
@@ -110,6 +111,9 @@ impl Handle {
 
     /// Answers an administrator's request that a peer has passed on.
     pub async fn answer_admin(&self, body: Bytes) -> Bytes {
+        if wire::asks_for_overview(&body) {
+            return self.overview_here().encode();
+        }
         let reply = match Request::decode(body) {
             Some(request) => match timeout(limits::ADMIN_DEADLINE, self.decide(request)).await {
                 Ok(reply) => reply,
@@ -135,6 +139,7 @@ impl Handle {
                             self.inner.state.lock().election.learn(known);
                         }
                     }
+                    Ok(Reply::Overview(_)) => why = "the coordinator has answered another question".into(),
                     Err(text) => why = text,
                 }
                 sleep(limits::COORDINATION_RETRY).await;

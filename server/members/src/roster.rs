@@ -12,8 +12,9 @@ use ordermill_store::ShardId;
 use crate::attention::Attention;
 use crate::beat::Beat;
 use crate::map::{Incarnation, Map, Member, State};
+use crate::overview::Heard;
 use crate::plan::{MemberView, Policy, ShardView};
-use crate::report::{ProcessReport, ShardState};
+use crate::report::{ProcessReport, ShardReport, ShardState};
 
 /// One member, as heard last.
 #[derive(Debug)]
@@ -23,10 +24,13 @@ struct Entry {
     heard: Duration,
     /// The attention at its last beat that said that it reaches the store.
     stored: Duration,
+    /// When its last beat came; none until the first one of this term.
+    spoke: Option<Duration>,
     draining: bool,
     was_draining: bool,
     was_cordoned: bool,
     shards: Vec<(ShardId, ShardState)>,
+    reports: Vec<ShardReport>,
     process: ProcessReport,
 }
 
@@ -79,10 +83,12 @@ impl Roster {
                 member: member.clone(),
                 heard: at,
                 stored: at,
+                spoke: None,
                 draining: false,
                 was_draining: false,
                 was_cordoned: false,
                 shards: Vec::new(),
+                reports: Vec::new(),
                 process: ProcessReport::default(),
             };
             self.entries.entry(member.incarnation).or_insert_with(entry);
@@ -106,10 +112,12 @@ impl Roster {
             member: beat.member.clone(),
             heard: at,
             stored: before.as_ref().filter(|_| !reaches_store).map_or(at, |before| before.stored),
+            spoke: Some(now),
             draining: beat.draining,
             was_draining: beat.was_draining,
             was_cordoned: beat.was_cordoned,
             shards: beat.shards.iter().map(|report| (report.shard, report.state)).collect(),
+            reports: beat.shards.clone(),
             process: beat.process,
         };
         let news = before.is_none_or(|before| before.draining != entry.draining || before.shards != entry.shards);
@@ -187,6 +195,15 @@ impl Roster {
     pub(crate) fn policy(&self, now: Duration, map: &Map) -> Policy {
         let gathering = self.attention.at(now) < limits::GATHER;
         Policy { gathering, eager: self.eager, ..Policy::at(self.age_ms(now, map)) }
+    }
+
+    /// What the members have said last.
+    pub(crate) fn heard(&self, now: Duration) -> Vec<Heard> {
+        let heard = |(who, entry): (&Incarnation, &Entry)| {
+            let ago = now.saturating_sub(entry.spoke?);
+            Some(Heard { member: *who, ago, shards: entry.reports.clone(), process: entry.process })
+        };
+        self.entries.iter().filter_map(heard).collect()
     }
 
     /// The living members.

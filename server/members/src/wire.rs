@@ -13,6 +13,7 @@ use crate::admin::{Reply, Request};
 use crate::beat::{Answer, Beat};
 use crate::election::Coordinator;
 use crate::map::{Formats, Incarnation, Member};
+use crate::overview::{Heard, Told};
 use crate::report::{ProcessReport, ShardReport, ShardState};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -101,7 +102,8 @@ struct AnswerMessage {
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 struct RequestMessage {
-    /// 1: drain; 2: cordon; 3: uncordon; 4: move; 5: rebalance; 6: raise the format.
+    /// 1: drain; 2: cordon; 3: uncordon; 4: move; 5: rebalance; 6: raise the format; 7: an overview, which
+    /// changes nothing.
     #[prost(uint32, tag = "1")]
     kind: u32,
     #[prost(fixed64, tag = "2")]
@@ -114,7 +116,7 @@ struct RequestMessage {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct ReplyMessage {
-    /// 0: elsewhere; 1: done; 2: refused; 3: unavailable.
+    /// 0: elsewhere; 1: done; 2: refused; 3: unavailable; 4: an overview.
     #[prost(uint32, tag = "1")]
     kind: u32,
     #[prost(uint64, tag = "2")]
@@ -123,6 +125,63 @@ struct ReplyMessage {
     text: String,
     #[prost(message, optional, tag = "4")]
     coordinator: Option<CoordinatorMessage>,
+    #[prost(bytes = "bytes", tag = "5")]
+    map: Bytes,
+    #[prost(message, repeated, tag = "6")]
+    heard: Vec<HeardMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct HeardMessage {
+    #[prost(fixed64, tag = "1")]
+    member: u64,
+    #[prost(uint64, tag = "2")]
+    ago_ms: u64,
+    #[prost(message, repeated, tag = "3")]
+    shards: Vec<ShardMessage>,
+    #[prost(uint32, tag = "4")]
+    busy_permille: u32,
+    #[prost(uint64, tag = "5")]
+    queue_delay_us: u64,
+    #[prost(uint32, tag = "6")]
+    moves: u32,
+}
+
+/// The kind of request that asks for an overview.
+const OVERVIEW: u32 = 7;
+
+/// The request for an overview.
+pub(crate) fn ask_for_overview() -> Bytes {
+    RequestMessage { kind: OVERVIEW, ..RequestMessage::default() }.encode_to_vec().into()
+}
+
+/// Whether `body` is the request for an overview.
+pub(crate) fn asks_for_overview(body: &Bytes) -> bool {
+    RequestMessage::decode(body.clone()).is_ok_and(|message| message.kind == OVERVIEW)
+}
+
+fn heard_message(heard: Heard) -> HeardMessage {
+    HeardMessage {
+        member: heard.member.0,
+        ago_ms: heard.ago.as_millis() as u64,
+        shards: heard.shards.iter().map(shard_message).collect(),
+        busy_permille: heard.process.busy_permille,
+        queue_delay_us: micros(heard.process.queue_delay),
+        moves: heard.process.moves,
+    }
+}
+
+fn heard(message: HeardMessage) -> Heard {
+    Heard {
+        member: Incarnation(message.member),
+        ago: Duration::from_millis(message.ago_ms),
+        shards: message.shards.into_iter().map(shard_report).collect(),
+        process: ProcessReport {
+            busy_permille: message.busy_permille,
+            queue_delay: Duration::from_micros(message.queue_delay_us),
+            moves: message.moves,
+        },
+    }
 }
 
 fn micros(time: Duration) -> u64 {
@@ -282,6 +341,13 @@ impl Reply {
             Self::Done { version } => ReplyMessage { kind: 1, version, ..none },
             Self::Refused(text) => ReplyMessage { kind: 2, text, ..none },
             Self::Unavailable(text) => ReplyMessage { kind: 3, text, ..none },
+            Self::Overview(Told { coordinator, map, heard }) => ReplyMessage {
+                kind: 4,
+                coordinator: Some(coordinator_message(coordinator)),
+                map,
+                heard: heard.into_iter().map(heard_message).collect(),
+                ..none
+            },
         };
         message.encode_to_vec().into()
     }
@@ -293,6 +359,11 @@ impl Reply {
             1 => Self::Done { version: message.version },
             2 => Self::Refused(message.text),
             3 => Self::Unavailable(message.text),
+            4 => Self::Overview(Told {
+                coordinator: coordinator(message.coordinator?),
+                map: message.map,
+                heard: message.heard.into_iter().map(heard).collect(),
+            }),
             _ => return None,
         })
     }
@@ -359,13 +430,18 @@ mod tests {
             Request::RaiseFormat(7),
         ];
         requests.into_iter().for_each(|one| assert_eq!(Request::decode(one.encode()), Some(one)));
+        let process = ProcessReport { busy_permille: 1, queue_delay: Duration::from_micros(2), moves: 3 };
+        let told = Heard { member, ago: Duration::from_millis(4), shards: beat().shards, process };
+        let overview = Told { coordinator: known.clone(), map: Bytes::from_static(b"map"), heard: vec![told] };
         let replies = [
+            Reply::Overview(overview),
             Reply::Elsewhere(Some(known)),
             Reply::Done { version: 3 },
             Reply::Refused("no".into()),
             Reply::Unavailable("later".into()),
         ];
         replies.into_iter().for_each(|one| assert_eq!(Reply::decode(one.clone().encode()), Some(one)));
+        assert!(asks_for_overview(&ask_for_overview()) && !asks_for_overview(&Request::Rebalance.encode()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod feed;
 mod import;
 mod list;
 mod member;
+mod overview;
 mod router;
 mod served;
 mod shards;
@@ -18,4 +19,10 @@ pub use error::Error;
 pub use feed::{FeedEvent, FeedPage, Subject};
 pub use list::{ItemList, OrderFilter, OrderList};
 pub use member::Busy;
+pub use overview::AdminError;
 pub use router::{Config, Router, Status};
+
+/// What administrators see and ask for, in the words of the members.
+pub mod administration {
+    pub use ordermill_members::{Heard, Incarnation, Map, Overview, Request, Shard, ShardReport, ShardState, State};
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_journal::FORMAT;
-use ordermill_members::{Formats, Incarnation, Map, Member};
+use ordermill_members::{Formats, Incarnation, Member};
 use ordermill_order::{
     Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation,
     SlotRange, preview,
@@ -69,6 +69,10 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: clock::Shared,
     pub(crate) shards: Arc<Shards>,
+    /// What this process tells of itself.
+    pub(crate) reporter: Arc<Reporter>,
+    /// The members; of a process that is alone, itself.
+    pub(crate) roll: ordermill_members::Handle,
     draining: AtomicBool,
     /// Items that are known to exist; items are never deleted.
     known: Cache<RowKey, ()>,
@@ -90,11 +94,14 @@ impl Router {
     /// [`Router::ready`]. Panics outside a tokio runtime, or with no shards or more than slots.
     pub fn open(config: Config, store: Arc<dyn Store>, clock: clock::Shared) -> Self {
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), None));
-        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
         let me = Incarnation(clock.now_ms());
         let formats = Formats { min: FORMAT, max: FORMAT };
-        let map =
-            Map::alone(config.shards, Member { incarnation: me, name: String::new(), address: String::new(), formats });
+        let member = Member { incarnation: me, name: String::new(), address: String::new(), formats };
+        let roll = ordermill_members::Handle::alone(config.shards, member, clock.clone());
+        let map = roll.current();
+        let reporter = Reporter::new(Arc::new(|| 0), clock.clone());
+        reporter.tell_of(&shards);
+        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone(), reporter, roll);
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
         Follower::new(me, common, Template::of(&config, me.0), shards).follow(&map);
         router
@@ -119,7 +126,7 @@ impl Router {
         let cluster = Cluster { members: members.clone(), peers };
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), Some(cluster)));
         reporter.tell_of(&shards);
-        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone());
+        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone(), reporter, members.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
         let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0), shards);
         let maps = members.map();
@@ -128,12 +135,21 @@ impl Router {
         Ok((router, service))
     }
 
-    fn new(config: &Config, store: Arc<dyn Store>, clock: clock::Shared, shards: Arc<Shards>) -> Self {
+    fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: clock::Shared,
+        shards: Arc<Shards>,
+        reporter: Arc<Reporter>,
+        roll: ordermill_members::Handle,
+    ) -> Self {
         let inner = Inner {
             keys: Keys { cluster: config.cluster },
             store,
             clock,
             shards,
+            reporter,
+            roll,
             draining: AtomicBool::new(false),
             known: Cache::new(KNOWN_ITEMS),
             station: Station::new("routing"),

@@ -1,15 +1,16 @@
-//! Every operation of the description is called, with success, and answers as it is described.
+//! Every operation of the description is called and answers as it is described: with success, but for what
+//! takes a cluster (`tests/tests/cluster_admin.rs`).
 
 use std::collections::BTreeSet;
 
-use ordermill_api::{Event, EventPage, ImportResult, Item, ItemPage, Order, OrderPage};
-use ordermill_tests::process::{Answer, Http};
+use ordermill_api::{Event, EventPage, ImportResult, Item, ItemPage, Order, OrderPage, ProblemKind};
+use ordermill_tests::process::{Answer, Http, problem};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{SHARDS, Shop, order, path, pence};
 
-/// A client that notes which operations of the description it has called with success.
+/// A client that notes which operations of the description it has called.
 struct Noting<'h> {
     http: &'h Http,
     description: Value,
@@ -31,16 +32,32 @@ impl<'h> Noting<'h> {
     }
 
     async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let answer = self.ask(&method, path, body).await;
+        assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
+        answer
+    }
+
+    /// Asks for what a server that is alone refuses.
+    async fn refused(&mut self, path: &str, body: Option<Value>) {
+        let answer = self.ask(&Method::POST, path, body).await;
+        assert_eq!(problem(&answer), ProblemKind::NotClustered, "{path}");
+    }
+
+    async fn ask(&mut self, method: &Method, path: &str, body: Option<Value>) -> Answer {
         let request = self.http.request(method.clone(), path);
         let request = match &body {
             Some(body) => request.json(body),
             None => request,
         };
         let answer = self.http.send(request).await.expect("the server answers");
-        assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
         let template = self.template(path);
         let name = method.as_str().to_lowercase();
         let described = &self.description["paths"][&template][&name]["responses"][answer.status.to_string()];
+        // Problems are described once and referred to.
+        let described = match described["$ref"].as_str() {
+            Some(at) => self.description.pointer(&at[1..]).expect("a reference leads somewhere"),
+            None => described,
+        };
         assert!(described.is_object(), "{name} {template} answers {}, which is not described", answer.status);
         let kind = answer.header("content-type").split(';').next().unwrap_or_default().to_owned();
         assert!(described["content"][&kind].is_object(), "{name} {template} answers {kind}, which is not described");
@@ -97,6 +114,15 @@ async fn every_operation_of_the_description_is_there() {
         let page: EventPage = api.call(Method::GET, "/v1/events", None).await.json();
         let first: &Event = &page.events[0];
         assert!(first.r#type.starts_with("ordermill."));
+
+        for at in ["", "/members", "/shards"] {
+            api.call(Method::GET, &format!("/v1/cluster{at}"), None).await;
+        }
+        for action in ["drain", "cordon", "uncordon"] {
+            api.refused(&format!("/v1/cluster/members/some/{action}"), None).await;
+        }
+        api.refused("/v1/cluster/shards/0/move", Some(json!({"to": "some"}))).await;
+        api.refused("/v1/cluster/rebalance", None).await;
 
         let missing: Vec<_> = api.described().difference(&api.called).cloned().collect();
         assert!(missing.is_empty(), "described, but not called: {missing:?}");

@@ -2,6 +2,7 @@
 //! shard and over many.
 
 mod audit;
+mod cluster;
 mod csv;
 mod events;
 mod import;

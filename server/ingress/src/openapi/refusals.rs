@@ -9,13 +9,14 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::{Ref, RefOr};
 
 use ProblemKind::{
-    CursorExpired, HeadTooLarge, IdempotencyKeyReused, Internal, InvalidRequest, NotFound, ReferenceTaken,
-    RequestTimeout, StateConflict, StorageFull, TemporaryReducedCapacity, TooLarge, Unauthorized, Unavailable,
-    UnknownSku, UnsupportedMediaType, VersionMismatch,
+    ClusterConflict, CursorExpired, Forbidden, HeadTooLarge, IdempotencyKeyReused, Internal, InvalidRequest,
+    NotClustered, NotFound, ReferenceTaken, RequestTimeout, StateConflict, StorageFull, TemporaryReducedCapacity,
+    TooLarge, Unauthorized, Unavailable, UnknownSku, UnsupportedMediaType, VersionMismatch,
 };
 
 const ALWAYS: &[ProblemKind] =
     &[InvalidRequest, Unauthorized, HeadTooLarge, Internal, TemporaryReducedCapacity, Unavailable];
+const ADMINISTRATION: &[ProblemKind] = &[InvalidRequest, Unauthorized, Forbidden, HeadTooLarge, Internal, Unavailable];
 const WITH_BODY: &[ProblemKind] = &[RequestTimeout, TooLarge, UnsupportedMediaType, StorageFull];
 
 macro_rules! sets {
@@ -49,6 +50,10 @@ sets! {
     Steps = ALWAYS, WITH_BODY, &[NotFound, StateConflict, VersionMismatch, IdempotencyKeyReused];
     /// Of setting an item.
     Puts = ALWAYS, WITH_BODY, &[StateConflict, VersionMismatch];
+    /// Of questions about the cluster.
+    Administrates = ADMINISTRATION;
+    /// Of changes of the cluster.
+    Changes = ADMINISTRATION, &[RequestTimeout, TooLarge, UnsupportedMediaType, NotFound, ClusterConflict, NotClustered];
     /// Of adjusting an item.
     Adjustments = ALWAYS, WITH_BODY, &[NotFound, StateConflict, IdempotencyKeyReused];
 }

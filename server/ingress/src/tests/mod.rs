@@ -1,6 +1,7 @@
 //! The API as a client meets it, over a whole engine in this process.
 
 mod bad_input;
+mod cluster;
 mod documents;
 mod events;
 mod import;

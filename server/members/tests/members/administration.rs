@@ -26,6 +26,42 @@ async fn any_member_takes_a_request_to_the_coordinator() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn any_member_shows_what_the_coordinator_has_heard() {
+    let mut world = World::at_rest(1, 3).await;
+    let [first] = world.coordinators()[..] else { panic!("one coordinates: {:?}", world.coordinators()) };
+    // Every member has beaten to the one that coordinates now.
+    sleep(limits::BEAT * 2).await;
+    for member in 1..=3 {
+        let overview = world.handle(member).overview().await;
+        assert_eq!(overview.coordinator.map(|known| known.incarnation), Some(Incarnation(first)));
+        assert_eq!(overview.map.version, world.map().version);
+        let heard: Vec<_> = overview.heard.iter().map(|heard| heard.member.0).collect();
+        assert_eq!(heard, [1, 2, 3]);
+        for heard in overview.heard {
+            assert!(heard.ago <= limits::BEAT * 2, "{heard:?}");
+            let told: Vec<ShardId> = heard.shards.iter().map(|report| report.shard).collect();
+            let mut owned: Vec<ShardId> = world.map().owned_by(heard.member).map(|shard| shard.id).collect();
+            owned.sort_unstable();
+            assert_eq!(told, owned);
+        }
+    }
+    // Without a coordinator the map is all there is, and that is said in time.
+    world.kill(first);
+    let left = 1 + first % 3;
+    let began = world.now();
+    let overview = world.handle(left).overview().await;
+    assert!(world.since(began) <= limits::COORDINATION_DEADLINE + ms(10));
+    assert_eq!((overview.coordinator, overview.heard.len()), (None, 0));
+    assert_eq!(overview.map.members.len(), 3);
+    world.until("another coordinator", ms(5_000), |world| world.coordinators().iter().any(|one| *one != first)).await;
+    sleep(limits::BEAT * 2).await;
+    let overview = world.handle(left).overview().await;
+    assert!(overview.coordinator.is_some_and(|known| known.incarnation.0 != first));
+    let heard: Vec<_> = overview.heard.iter().map(|heard| heard.member.0).collect();
+    assert!(!heard.contains(&first) && heard.len() == 2, "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_that_an_administrator_drains_is_emptied_and_may_take_shards_again() {
     let world = World::at_rest(1, 3).await;
     let drained = Incarnation(2);

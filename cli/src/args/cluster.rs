@@ -1,0 +1,41 @@
+//! Commands about the cluster.
+
+use clap::Subcommand;
+
+use super::Pages;
+
+/// What can be done with the cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show who coordinates, the map's version and age, and how much there is.
+    Status,
+    /// List the members: how each stands, when it was heard, and its load.
+    Members,
+    /// List the shards: who serves each, and how far its journal is.
+    Shards(Pages),
+    /// Move all shards away from a member, and give it none.
+    Drain {
+        /// The member: its incarnation, or a name that only one has.
+        member: String,
+    },
+    /// Give a member no more shards; those that it has stay.
+    Cordon {
+        /// The member: its incarnation, or a name that only one has.
+        member: String,
+    },
+    /// Let shards go to a member again: ends a cordon and a drain.
+    Uncordon {
+        /// The member: its incarnation, or a name that only one has.
+        member: String,
+    },
+    /// Move a shard to a member; another may move in exchange, so that the numbers stay even.
+    Move {
+        /// The shard's number.
+        shard: u32,
+        /// The member: its incarnation, or a name that only one has.
+        #[arg(long, value_name = "MEMBER")]
+        to: String,
+    },
+    /// Level loads now, although no member is overloaded.
+    Rebalance,
+}

@@ -1,0 +1,49 @@
+//! Commands about the cluster.
+
+use ordermill_api::ClusterChange;
+
+use super::{Context, Done, Failure};
+use crate::args::{ClusterCommand, Pages};
+use crate::output::{Widths, cluster, pairs};
+
+pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Result<Done, Failure> {
+    let change = match command {
+        ClusterCommand::Status => {
+            let status = context.client.cluster().await?;
+            context.out.one(&status, cluster::status)?;
+            return Ok(Done::Well);
+        }
+        ClusterCommand::Members => {
+            let members = context.client.cluster_members().await?.members;
+            context.out.page(&members, &mut Widths::default(), true, cluster::members)?;
+            return Ok(Done::Well);
+        }
+        ClusterCommand::Shards(pages) => return shards(context, pages).await,
+        ClusterCommand::Drain { member } => context.client.change_member(&member, "drain").await?,
+        ClusterCommand::Cordon { member } => context.client.change_member(&member, "cordon").await?,
+        ClusterCommand::Uncordon { member } => context.client.change_member(&member, "uncordon").await?,
+        ClusterCommand::Move { shard, to } => context.client.move_shard(shard, to).await?,
+        ClusterCommand::Rebalance => context.client.rebalance().await?,
+    };
+    let map = |change: &ClusterChange| pairs(&[("map version", change.map_version.to_string())]);
+    context.out.one(&change, map)?;
+    Ok(Done::Well)
+}
+
+async fn shards(context: &mut Context, pages: Pages) -> Result<Done, Failure> {
+    let mut token = pages.page_token;
+    let mut widths = Widths::default();
+    loop {
+        let page = context.client.cluster_shards(pages.page_size, token.as_deref()).await?;
+        token = page.next_page_token;
+        context.out.page(&page.shards, &mut widths, token.is_none(), cluster::shards)?;
+        match &token {
+            None => return Ok(Done::Well),
+            Some(token) if !pages.all => {
+                context.note(&format!("there are more: --all, or --page-token {token}"));
+                return Ok(Done::Well);
+            }
+            Some(_) => {}
+        }
+    }
+}

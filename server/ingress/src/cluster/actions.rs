@@ -1,0 +1,119 @@
+//! What administrators do. Each request is safe to send again: asking for what is so already changes
+//! nothing.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use ordermill_api as api;
+use ordermill_routing::administration::{Incarnation, Request as Change};
+
+use crate::call::Administrator;
+use crate::openapi::refusals;
+use crate::problem::Failure;
+use crate::query::Query;
+use crate::{answer, body, path, wire};
+
+async fn carry_out(call: &Administrator, change: Change) -> Result<Response, Failure> {
+    let map_version = call.router().administrate(change).await?;
+    Ok(answer::of(StatusCode::OK, &api::ClusterChange { map_version }))
+}
+
+async fn of_member(
+    call: &Administrator,
+    request: Request<Body>,
+    change: impl FnOnce(Incarnation) -> Change,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let named = path::fourth(&head.uri, "member")?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    body::parse_or_empty::<wire::Nothing>(&bytes)?;
+    let member = call.router().member_named(&named).await?;
+    carry_out(call, change(member)).await
+}
+
+/// Drain a member
+///
+/// Moves all its shards to others, and gives it none. It goes on as a member. No request fails.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/members/{member}/drain",
+        operation_id = "drainMember",
+        tag = "Cluster",
+        params(("member" = String, Path, description = "The member: its incarnation, or a name that only one has", example = "ordermill-0")),
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn drain(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    of_member(&call, request, Change::Drain).await
+}
+
+/// Cordon a member
+///
+/// Gives it no more shards; those that it has stay.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/members/{member}/cordon",
+        operation_id = "cordonMember",
+        tag = "Cluster",
+        params(("member" = String, Path, description = "The member: its incarnation, or a name that only one has", example = "ordermill-0")),
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn cordon(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    of_member(&call, request, Change::Cordon).await
+}
+
+/// Uncordon a member
+///
+/// Lets shards go to it again: ends a cordon, and a drain. Refused while the member itself is about to stop.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/members/{member}/uncordon",
+        operation_id = "uncordonMember",
+        tag = "Cluster",
+        params(("member" = String, Path, description = "The member: its incarnation, or a name that only one has", example = "ordermill-0")),
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn uncordon(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    of_member(&call, request, Change::Uncordon).await
+}
+
+/// Move a shard
+///
+/// No request fails. The numbers of shards stay even: another one may move in exchange.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/shards/{shard}/move",
+        operation_id = "moveShard",
+        tag = "Cluster",
+        params(("shard" = u32, Path, description = "The shard", example = 7)),
+        request_body = api::MoveShard,
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn move_shard(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let named = path::fourth(&head.uri, "shard")?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let wanted: wire::MoveShard<'_> = body::parse(&bytes)?;
+    let shard = call.router().shard_named(&named).await?;
+    let to = call.router().member_named(&wanted.to).await?;
+    carry_out(&call, Change::Move { shard, to }).await
+}
+
+/// Rebalance
+///
+/// Levels loads now, although no member is overloaded. The numbers of shards are kept even anyway.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/rebalance",
+        operation_id = "rebalance",
+        tag = "Cluster",
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn rebalance(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    body::parse_or_empty::<wire::Nothing>(&bytes)?;
+    carry_out(&call, Change::Rebalance).await
+}

@@ -1,0 +1,248 @@
+//! What administrators do to three members on one PD and store, over any of them, while orders are placed:
+//! shards are moved, a member is drained and taken back, another one joins. No request fails.
+
+use std::collections::BTreeSet;
+
+use ordermill_api::{
+    Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, MemberList, MemberState, ProblemKind, ShardPage,
+    ShardState,
+};
+use ordermill_tests::cluster::Cluster;
+use ordermill_tests::process::{Http, Orderctl, Server, Settings, audit, in_time, problem, until};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const MEMBERS: usize = 3;
+const SHARDS: usize = 12;
+const CUSTOMERS: usize = 6;
+
+struct Members {
+    servers: Vec<Server>,
+    cluster: Cluster,
+}
+
+impl Members {
+    async fn start() -> Self {
+        let mut members = Self { servers: Vec::new(), cluster: Cluster::start().await };
+        for _ in 0..MEMBERS {
+            members.join().await;
+        }
+        members
+    }
+
+    /// Starts one member more.
+    async fn join(&mut self) {
+        let name = format!("member-{}", self.servers.len());
+        let settings = Settings::member(&self.cluster.pd_endpoints(), &name, SHARDS as u32);
+        self.servers.push(Server::start(settings).await);
+    }
+
+    /// A client that asks one after the other.
+    fn http(&self) -> Http {
+        Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
+    }
+
+    async fn stop(self) {
+        for server in self.servers {
+            server.stop().await;
+        }
+        drop(self.cluster);
+    }
+}
+
+async fn members(http: &Http) -> Vec<ClusterMember> {
+    http.get("/v1/cluster/members").await.expect(200).json::<MemberList>().members
+}
+
+async fn shards(http: &Http) -> Vec<ClusterShard> {
+    let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
+    assert_eq!((page.shards.len(), page.next_page_token), (SHARDS, None));
+    page.shards
+}
+
+async fn change(http: &Http, path: &str, body: &Value) -> ClusterChange {
+    http.post(path, body, &[]).await.expect(200).json()
+}
+
+/// Waits until so many members serve all shards, as evenly as can be, and says who.
+async fn even(http: &Http, count: usize) -> Vec<ClusterMember> {
+    until("shards that are spread evenly and served", || async {
+        let members = members(http).await;
+        let (least, most) = (SHARDS / count, SHARDS.div_ceil(count));
+        let serving = members.iter().filter(|member| member.state == MemberState::Serving);
+        let fair = serving.filter(|member| (least..=most).contains(&(member.shards as usize))).count();
+        let served = shards(http).await.iter().all(|shard| shard.state == ShardState::Serving);
+        if fair == count && served { Ok(members) } else { Err(format!("{members:#?}")) }
+    })
+    .await
+}
+
+/// Customers who place orders one after the other; a refusal fails the test.
+struct Customers {
+    stop: watch::Sender<bool>,
+    placed: watch::Receiver<usize>,
+    all: Vec<JoinHandle<()>>,
+}
+
+impl Customers {
+    async fn start(http: &Http) -> Self {
+        http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
+        let (stop, stopped) = watch::channel(false);
+        let (count, placed) = watch::channel(0);
+        let all = (0..CUSTOMERS).map(|customer| {
+            let (http, stopped, count) = (http.clone(), stopped.clone(), count.clone());
+            tokio::spawn(async move {
+                let mut number = 0;
+                while !*stopped.borrow() {
+                    let customer = format!("c-{customer}-{number}");
+                    let price = json!({"amount": 255, "currency": "GBP"});
+                    let line = json!({"sku": "plenty", "quantity": 1, "unit_price": price});
+                    http.post("/v1/orders", &json!({"customer": customer, "lines": [line]}), &[]).await.expect(201);
+                    number += 1;
+                    count.send_modify(|count| *count += 1);
+                }
+            })
+        });
+        Self { stop, placed, all: all.collect() }
+    }
+
+    /// Waits for so many more orders.
+    async fn more(&self, count: usize) {
+        assert!(!self.all.iter().any(JoinHandle::is_finished), "a request has failed: see above");
+        let mut placed = self.placed.clone();
+        let target = *placed.borrow() + count;
+        let reached = placed.wait_for(|placed| *placed >= target);
+        in_time("more orders", reached).await.expect("the customers are at work");
+    }
+
+    /// Lets them finish; says how many orders there are.
+    async fn finish(self) -> usize {
+        self.stop.send_replace(true);
+        for customer in self.all {
+            in_time("a customer's last order", customer).await.expect("no request has failed");
+        }
+        *self.placed.borrow()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fails() {
+    let all = Members::start().await;
+    let http = all.http();
+    let three = even(&http, MEMBERS).await;
+    let customers = Customers::start(&http).await;
+    customers.more(50).await;
+
+    // Every member says the same of the cluster.
+    let mut said = BTreeSet::new();
+    for server in &all.servers {
+        let whole: Whole = server.http().get("/v1/cluster").await.expect(200).json();
+        said.insert((whole.coordinator.expect("somebody coordinates").member, whole.members, whole.shards));
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+    let coordinators: Vec<_> = three.iter().filter(|member| member.coordinator).map(|one| &one.member).collect();
+    assert_eq!(coordinators, [&said.first().expect("one answer").0]);
+    assert!(three.iter().all(|member| member.heard_ms_ago.is_some() && member.load.is_some()), "{three:#?}");
+
+    // A shard of each member goes to the next one, which any member is told; by name, and by incarnation.
+    for (at, from) in three.iter().enumerate() {
+        let to = &three[(at + 1) % MEMBERS];
+        let owned = |shard: &ClusterShard| shard.owner.as_ref() == Some(&from.member);
+        let shard = shards(&http).await.into_iter().find(owned).expect("every member has shards").shard;
+        let named = if at == 0 { &to.member } else { &to.name };
+        let moved = change(&http, &format!("/v1/cluster/shards/{shard}/move"), &json!({"to": named})).await;
+        until("the shard to be served by its new owner", || async {
+            let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
+            let there = page.shards.into_iter().find(|one| one.shard == shard).expect("shards stay");
+            let served = there.state == ShardState::Serving && there.owner.as_ref() == Some(&to.member);
+            let told = there.journal.as_ref().is_some_and(|journal| journal.last >= journal.epoch && journal.epoch > 0);
+            if served && told && page.map_version >= moved.map_version { Ok(()) } else { Err(format!("{there:?}")) }
+        })
+        .await;
+        customers.more(20).await;
+    }
+
+    // A drained member is empty, stays so, and is taken back.
+    let drained = three.iter().find(|member| member.coordinator).expect("somebody coordinates");
+    let path = |action: &str| format!("/v1/cluster/members/{}/{action}", drained.name);
+    change(&http, &path("drain"), &json!({})).await;
+    until("an empty member", || async {
+        let members = members(&http).await;
+        let one = members.into_iter().find(|one| one.member == drained.member).expect("it is a member still");
+        if one.state == MemberState::Drained && one.shards == 0 { Ok(()) } else { Err(format!("{one:?}")) }
+    })
+    .await;
+    customers.more(50).await;
+    let shard = shards(&http).await.remove(0).shard;
+    let refused = http.post(&format!("/v1/cluster/shards/{shard}/move"), &json!({"to": drained.name}), &[]).await;
+    assert_eq!(problem(&refused), ProblemKind::ClusterConflict);
+    change(&http, &path("uncordon"), &json!({})).await;
+    even(&http, MEMBERS).await;
+    change(&http, &path("cordon"), &json!({})).await;
+    let cordoned = members(&http).await.into_iter().find(|one| one.member == drained.member).map(|one| one.state);
+    assert_eq!(cordoned, Some(MemberState::Cordoned));
+    change(&http, "/v1/cluster/rebalance", &json!({})).await;
+
+    // What there is not is said to be so.
+    for (path, body) in [
+        ("/v1/cluster/members/nobody/drain".to_owned(), json!({})),
+        ("/v1/cluster/members/00000000000000aa/cordon".to_owned(), json!({})),
+        (format!("/v1/cluster/shards/{shard}/move"), json!({"to": "nobody"})),
+    ] {
+        assert_eq!(problem(&http.post(&path, &body, &[]).await), ProblemKind::NotFound, "{path}");
+    }
+    let refused = http.post("/v1/cluster/shards/999/move", &json!({"to": three[0].name}), &[]).await;
+    assert_eq!(problem(&refused), ProblemKind::NotFound);
+
+    customers.more(20).await;
+    let placed = customers.finish().await;
+    assert_eq!(http.orders().await.len(), placed);
+    audit(&all.servers[0].url()).await;
+    all.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
+    let mut all = Members::start().await;
+    let http = all.http();
+    even(&http, MEMBERS).await;
+    let customers = Customers::start(&http).await;
+    customers.more(50).await;
+    all.join().await;
+    let four = even(&http, MEMBERS + 1).await;
+    customers.more(50).await;
+
+    let url = all.servers[3].url();
+    let ctl = async |arguments: &[&str]| Orderctl::run(&url, &[&["cluster"], arguments].concat()).await.well();
+    let listed: BTreeSet<_> = ctl(&["members"]).await.json().iter().map(|one| one["name"].to_string()).collect();
+    assert_eq!(listed, four.iter().map(|one| json!(one.name).to_string()).collect());
+    let table = ctl(&["members", "--output", "table"]).await.stdout;
+    assert_eq!(table.lines().count(), 1 + four.len(), "{table}");
+    let paged = ctl(&["shards", "--all", "--page-size", "5"]).await.json();
+    assert_eq!(paged.iter().map(|one| one["shard"].as_u64()).collect::<BTreeSet<_>>().len(), SHARDS);
+    let status = ctl(&["status"]).await.json().remove(0);
+    assert_eq!((&status["members"], &status["shards"]), (&json!(4), &json!(SHARDS)));
+
+    let (first, newest) =
+        (paged[0]["shard"].to_string(), &four.iter().find(|one| one.name == "member-3").expect("it joined").member);
+    ctl(&["move", &first, "--to", "member-3"]).await;
+    until("the shard at the newest member", || async {
+        let shard = shards(&http).await.into_iter().find(|one| one.shard.to_string() == first).expect("shards stay");
+        if shard.owner.as_ref() == Some(newest) { Ok(()) } else { Err(format!("{shard:?}")) }
+    })
+    .await;
+    for action in ["drain", "uncordon", "cordon", "uncordon"] {
+        assert!(ctl(&[action, "member-1"]).await.json()[0]["map_version"].as_u64() > Some(0));
+    }
+    ctl(&["rebalance"]).await;
+    let nobody = Orderctl::run(&url, &["cluster", "drain", "nobody"]).await;
+    assert_eq!((nobody.code, &*nobody.stdout), (Some(1), ""));
+    assert!(nobody.stderr.contains("there is no member \"nobody\""), "{}", nobody.stderr);
+
+    customers.more(50).await;
+    let placed = customers.finish().await;
+    assert_eq!(http.orders().await.len(), placed);
+    audit(&url).await;
+    all.stop().await;
+}
