@@ -12,6 +12,8 @@ mod member;
 mod router;
 mod served;
 mod shards;
+mod stale;
+mod timing;
 mod view;
 
 pub use error::Error;
@@ -19,3 +21,4 @@ pub use feed::{FeedEvent, FeedPage, Subject};
 pub use list::{ItemList, OrderFilter, OrderList};
 pub use member::Busy;
 pub use router::{Config, Router, Status};
+pub use stale::Stale;
