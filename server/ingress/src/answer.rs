@@ -1,5 +1,7 @@
 //! Answers that are successes.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -38,6 +40,15 @@ pub(crate) fn tagged(mut response: Response, version: u64) -> Response {
 pub(crate) fn marked(mut response: Response, replayed: bool) -> Response {
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// `response`, with the age of what it shows in whole seconds (RFC 9111), rounded up; as it is without one.
+pub(crate) fn aged(mut response: Response, age: Option<Duration>) -> Response {
+    if let Some(age) = age {
+        let seconds = age.as_secs() + u64::from(age.subsec_nanos() > 0);
+        response.headers_mut().insert(header::AGE, seconds.into());
     }
     response
 }

@@ -73,8 +73,11 @@ impl FromRequestParts<Arc<App>> for Call {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         let tenant = app.config.tenants.of(&parts.headers)?;
-        if app.backend.router().is_none() {
+        let Some(router) = app.backend.router() else {
             return Err(Failure::unavailable("the server is still opening its store"));
+        };
+        if let Some(fault) = router.clock_fault() {
+            return Err(Failure::unavailable(fault));
         }
         let permit = app.admission.admit(class(parts), app.backend.queue_delay())?;
         Ok(Self { app: Arc::clone(app), tenant, _permit: permit })

@@ -5,12 +5,13 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use ordermill_api as api;
 use ordermill_order::{Command, Outcome};
+use ordermill_routing::Stale;
 
 use crate::call::Call;
 use crate::headers::{idempotency_key, item_condition, none_match};
-use crate::openapi::refusals;
+use crate::openapi::{CONSISTENCY, refusals};
 use crate::problem::Failure;
-use crate::query::Query;
+use crate::query::{Consistency, Query};
 use crate::view::ItemPageView;
 use crate::{answer, body, convert, path};
 
@@ -94,23 +95,36 @@ fn changed(sku: &str, outcome: Outcome) -> Result<Response, Failure> {
         tag = "Items",
         params(
             ("sku" = String, Path, description = "The item; percent-encoded where it has to be", example = "85123A"),
+            ("consistency" = Option<String>, Query, description = CONSISTENCY, example = "stale"),
             ("If-None-Match" = Option<String>, Header, description = "Answer 304 if this is still the version: the ETag of an answer", example = "\"3\""),
         ),
         responses(
-            (status = 200, description = "The item", body = api::Item, headers(("ETag" = String, description = "The item's version"))),
-            (status = 304, description = "The item has not changed"),
+            (status = 200, description = "The item", body = api::Item, headers(
+                ("ETag" = String, description = "The item's version"),
+                ("Age" = Option<u64>, description = "With `consistency=stale`, in seconds, rounded up: everything that was acknowledged so long ago, or longer, is contained"),
+            )),
+            (status = 304, description = "The item has not changed", headers(("Age" = Option<u64>, description = "With `consistency=stale`, in seconds, rounded up: everything that was acknowledged so long ago, or longer, is contained"))),
             refusals::ReadsOne,
         ),
 )]
 pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, Failure> {
-    Query::of(request.uri()).check()?;
+    let mut query = Query::of(request.uri());
+    let consistency = query.consistency();
+    query.check()?;
     let sku = path::sku(request.uri())?;
-    let item = call.router().item(call.tenant.clone(), &sku).await?;
-    let item = item.ok_or_else(|| Failure::not_found("there is no such item"))?;
+    let (router, tenant) = (call.router(), call.tenant.clone());
+    let (item, age) = match consistency {
+        Consistency::Linearizable => (router.item(tenant, &sku).await?, None),
+        Consistency::Stale => {
+            let Stale { value, age } = router.stale_item(tenant, &sku).await?;
+            (value, Some(age))
+        }
+    };
+    let item = item.ok_or_else(|| Failure::not_found("there is no such item").aged(age))?;
     if none_match(request.headers(), item.version) {
-        return Ok(answer::not_modified(item.version));
+        return Ok(answer::aged(answer::not_modified(item.version), age));
     }
-    Ok(answer::item(StatusCode::OK, &sku, &item))
+    Ok(answer::aged(answer::item(StatusCode::OK, &sku, &item), age))
 }
 
 /// List items

@@ -11,6 +11,11 @@ use utoipa::{Modify, OpenApi};
 use crate::cluster::{self, actions};
 use crate::{events, import, items, orders, site, steps};
 
+/// What `consistency` says.
+pub(crate) const CONSISTENCY: &str = "`linearizable`, unless asked otherwise: everything that was answered before is \
+    seen. `stale`: what was written to the store last, from any member, also while nobody serves the shard; its `Age` \
+    says what it may lack (by the clock of the shard's owner).";
+
 #[derive(OpenApi)]
 #[openapi(
     info(

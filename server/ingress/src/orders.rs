@@ -5,14 +5,14 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use ordermill_api::{self as api, Time};
 use ordermill_order::{Outcome, Status};
-use ordermill_routing::OrderFilter;
+use ordermill_routing::{OrderFilter, Stale};
 
 use crate::call::Call;
 use crate::convert::{create_key, identifier_fault, new_order};
 use crate::headers::{Prefer, idempotency_key, none_match};
-use crate::openapi::refusals;
+use crate::openapi::{CONSISTENCY, refusals};
 use crate::problem::Failure;
-use crate::query::Query;
+use crate::query::{Consistency, Query};
 use crate::view::{OrderPageView, OrderView};
 use crate::{answer, body, path};
 
@@ -79,23 +79,36 @@ fn truth(text: &str) -> Result<bool, String> {
         tag = "Orders",
         params(
             ("id" = String, Path, description = "The order"),
+            ("consistency" = Option<String>, Query, description = CONSISTENCY, example = "stale"),
             ("If-None-Match" = Option<String>, Header, description = "Answer 304 if this is still the version: the ETag of an answer", example = "\"3\""),
         ),
         responses(
-            (status = 200, description = "The order", body = api::Order, headers(("ETag" = String, description = "The order's version"))),
-            (status = 304, description = "The order has not changed"),
+            (status = 200, description = "The order", body = api::Order, headers(
+                ("ETag" = String, description = "The order's version"),
+                ("Age" = Option<u64>, description = "With `consistency=stale`, in seconds, rounded up: everything that was acknowledged so long ago, or longer, is contained"),
+            )),
+            (status = 304, description = "The order has not changed", headers(("Age" = Option<u64>, description = "With `consistency=stale`, in seconds, rounded up: everything that was acknowledged so long ago, or longer, is contained"))),
             refusals::ReadsOne,
         ),
 )]
 pub(crate) async fn get(call: Call, request: Request<Body>) -> Result<Response, Failure> {
-    Query::of(request.uri()).check()?;
+    let mut query = Query::of(request.uri());
+    let consistency = query.consistency();
+    query.check()?;
     let id = path::order_id(request.uri())?;
-    let order = call.router().order(call.tenant.clone(), id).await?;
-    let order = order.ok_or_else(|| Failure::not_found("there is no such order"))?;
+    let (router, tenant) = (call.router(), call.tenant.clone());
+    let (order, age) = match consistency {
+        Consistency::Linearizable => (router.order(tenant, id).await?, None),
+        Consistency::Stale => {
+            let Stale { value, age } = router.stale_order(tenant, id).await?;
+            (value, Some(age))
+        }
+    };
+    let order = order.ok_or_else(|| Failure::not_found("there is no such order").aged(age))?;
     if none_match(request.headers(), order.version) {
-        return Ok(answer::not_modified(order.version));
+        return Ok(answer::aged(answer::not_modified(order.version), age));
     }
-    Ok(answer::order(&order))
+    Ok(answer::aged(answer::order(&order), age))
 }
 
 /// List orders

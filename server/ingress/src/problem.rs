@@ -1,5 +1,7 @@
 //! Refusals and errors of every kind become problems here, and nowhere else.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ordermill_admission::Refused;
@@ -7,6 +9,8 @@ use ordermill_api::{InvalidField, Problem, ProblemKind};
 use ordermill_order::Refusal;
 use ordermill_routing::{AdminError, Error};
 use ordermill_station::limits;
+
+use crate::answer;
 
 /// Invalid fields that one problem names.
 pub(crate) const FIELDS_NAMED: usize = 20;
@@ -20,12 +24,14 @@ struct Inner {
     kind: ProblemKind,
     problem: Problem,
     retry_after_seconds: Option<u64>,
+    /// How old what was looked at is.
+    age: Option<Duration>,
 }
 
 impl Failure {
     /// A problem of `kind` with `detail`.
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, problem: Problem::new(kind, detail), retry_after_seconds: None }))
+        Self(Box::new(Inner { kind, problem: Problem::new(kind, detail), retry_after_seconds: None, age: None }))
     }
 
     /// The request does not fit: these fields are why.
@@ -63,6 +69,12 @@ impl Failure {
 
     fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The same, said of something that is so old.
+    pub(crate) fn aged(mut self, age: Option<Duration>) -> Self {
+        self.0.age = age;
         self
     }
 
@@ -136,7 +148,7 @@ impl From<Refusal> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Inner { kind, problem, retry_after_seconds } = *self.0;
+        let Inner { kind, problem, retry_after_seconds, age } = *self.0;
         let body = serde_json::to_vec(&problem).expect("a problem has only texts and numbers");
         let status = StatusCode::from_u16(kind.status()).expect("kinds have valid statuses");
         let mut response = (status, body).into_response();
@@ -152,6 +164,6 @@ impl IntoResponse for Failure {
         if kind == ProblemKind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        response
+        answer::aged(response, age)
     }
 }

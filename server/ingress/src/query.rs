@@ -9,6 +9,16 @@ use crate::convert::Faults;
 use crate::path::decode;
 use crate::problem::Failure;
 
+/// What a read has to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    /// Everything that was answered before it began.
+    #[default]
+    Linearizable,
+    /// What was flushed last, with its age.
+    Stale,
+}
+
 /// The parameters of a query that nobody has asked for yet, and the faults found so far.
 #[derive(Debug)]
 pub(crate) struct Query<'u> {
@@ -52,6 +62,16 @@ impl<'u> Query<'u> {
             None | Some(0) => limits::PAGE_DEFAULT,
             Some(size) => usize::try_from(size).unwrap_or(limits::PAGE_MAX).min(limits::PAGE_MAX),
         }
+    }
+
+    /// What the read has to see, from `consistency`.
+    pub(crate) fn consistency(&mut self) -> Consistency {
+        let named = self.parsed("consistency", |text| match text {
+            "linearizable" => Ok(Consistency::Linearizable),
+            "stale" => Ok(Consistency::Stale),
+            _ => Err("is neither linearizable nor stale".to_owned()),
+        });
+        named.unwrap_or_default()
     }
 
     /// An opaque token; an empty one counts as none.

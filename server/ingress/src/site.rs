@@ -37,7 +37,7 @@ pub(crate) async fn alive() -> Response {
         tag = "Server",
         responses(
             (status = 200, description = "They can", body = api::Health),
-            (status = 503, description = "They cannot: recovering, draining or stopped", body = api::Health),
+            (status = 503, description = "They cannot: recovering, draining, stopped, or the machine's clock is wrong", body = api::Health),
         ),
 )]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -49,6 +49,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         Status::Recovering => health(StatusCode::SERVICE_UNAVAILABLE, "recovering"),
         Status::Draining => health(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Status::Stopped => health(StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+        Status::ClockOff => health(StatusCode::SERVICE_UNAVAILABLE, "clock"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the engine are made of. Decides nothing about orders.
 
 mod config;
+mod garbage;
 mod member;
 mod process;
 mod serve;

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{MemberSettings, Settings, Tls};
-use crate::{process, store};
+use crate::{garbage, process, store};
 
 /// Names this run of the process among all that ever were.
 pub(crate) fn incarnation() -> u64 {
@@ -23,6 +23,7 @@ pub(crate) fn incarnation() -> u64 {
 pub(crate) struct Membership {
     stop: oneshot::Sender<()>,
     answering: JoinHandle<()>,
+    collecting: Option<JoinHandle<()>>,
 }
 
 impl Membership {
@@ -30,6 +31,9 @@ impl Membership {
     pub(crate) async fn end(self) {
         let _ = self.stop.send(());
         let _ = self.answering.await;
+        if let Some(collecting) = self.collecting {
+            collecting.abort();
+        }
     }
 }
 
@@ -43,7 +47,7 @@ pub(crate) async fn join(
     failed: watch::Sender<bool>,
 ) -> anyhow::Result<(Router, Membership)> {
     let incarnation = incarnation();
-    let store = store::open(settings, incarnation, clock.clone()).await?;
+    let store::Opened { store, collects } = store::open(settings, incarnation, clock.clone()).await?;
     let tls = member.tls.as_ref().map(|Tls { ca, certificate, key }| ordermill_peer::Tls {
         ca: ca.clone(),
         certificate: certificate.clone(),
@@ -65,17 +69,24 @@ pub(crate) async fn join(
         address: address.clone(),
         formats: Formats { min: FORMAT, max: FORMAT },
     };
-    let joined = Router::join(routing, store, clock.clone(), me, peers, process::busy(clock)).await;
+    let joined = Router::join(routing, store, clock.clone(), me, peers, process::busy(clock.clone())).await;
     let (router, service) = joined.map_err(|error| anyhow::anyhow!("this process cannot join the cluster: {error}"))?;
     let (stop, stopped) = oneshot::channel();
     let answering = ordermill_peer::serve(config, listener, router.service(), async { drop(stopped.await) });
     let answering = tokio::spawn(answering);
+    let still = router.clone();
     tokio::spawn(async move {
-        if let Err(error) = service.run().await {
+        let error = tokio::select! {
+            ended = service.run() => ended.err().map(|error| error.to_string()),
+            () = still.stood_still() => Some("it stood still for too long".to_owned()),
+        };
+        if let Some(error) = error {
             tracing::error!(%error, "this process can be a member no longer");
             failed.send_replace(true);
         }
     });
+    let collecting = collects.zip(router.members().cloned());
+    let collecting = collecting.map(|(store, members)| tokio::spawn(garbage::collect(store, members, clock.clone())));
     tracing::info!(member = %member.name, incarnation = format!("{incarnation:016x}"), %address, "joined");
-    Ok((router, Membership { stop, answering }))
+    Ok((router, Membership { stop, answering, collecting }))
 }

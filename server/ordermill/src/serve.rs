@@ -48,7 +48,7 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
 
     let (router, membership) = match &settings.member {
         None => {
-            let store = store::open(&settings, member::incarnation(), clock.clone()).await?;
+            let store = store::open(&settings, member::incarnation(), clock.clone()).await?.store;
             (Router::open(routing(&settings), store, clock), None)
         }
         Some(member) => {

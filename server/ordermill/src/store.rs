@@ -6,6 +6,7 @@ use anyhow::Context;
 use ordermill_embedded::Embedded;
 use ordermill_station::clock;
 use ordermill_store::{Error, Store};
+use ordermill_transactional::Transactional;
 
 use crate::config::{self, Settings};
 
@@ -22,12 +23,15 @@ impl config::Store {
     }
 }
 
+/// An open store.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    /// The same, where this cluster lets old versions go by itself.
+    pub(crate) collects: Option<Transactional>,
+}
+
 /// Opens the store, for this run of the process.
-pub(crate) async fn open(
-    settings: &Settings,
-    incarnation: u64,
-    clock: clock::Shared,
-) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open(settings: &Settings, incarnation: u64, clock: clock::Shared) -> anyhow::Result<Opened> {
     match &settings.store {
         config::Store::Embedded { data_dir, min_free_bytes, segment_bytes, accept_corruption } => {
             let config = ordermill_embedded::Config {
@@ -40,9 +44,9 @@ pub(crate) async fn open(
                 .await
                 .context("the store failed while it was opened")?
                 .map_err(|error| anyhow::anyhow!(what_to_do(&error)))?;
-            Ok(Arc::new(store))
+            Ok(Opened { store: Arc::new(store), collects: None })
         }
-        config::Store::Tikv { pd_endpoints, cluster, tls } => {
+        config::Store::Tikv { pd_endpoints, cluster, tls, drive_gc } => {
             let tls = tls.as_ref().map(|tls| ordermill_tikv::Tls {
                 ca: tls.ca.clone(),
                 certificate: tls.certificate.clone(),
@@ -52,8 +56,10 @@ pub(crate) async fn open(
             let client = ordermill_tikv::Client::connect(config)
                 .await
                 .map_err(|error| anyhow::anyhow!("PD at {} cannot be used: {error}", pd_endpoints.join(", ")))?;
-            let config = ordermill_transactional::Config::new(*cluster, incarnation);
-            Ok(Arc::new(ordermill_transactional::Transactional::new(config, Arc::new(client), clock)))
+            let mut config = ordermill_transactional::Config::new(*cluster, incarnation);
+            config.drive_gc = *drive_gc;
+            let store = Transactional::new(config, Arc::new(client), clock);
+            Ok(Opened { collects: drive_gc.then(|| store.clone()), store: Arc::new(store) })
         }
     }
 }

@@ -13,6 +13,8 @@ mod overview;
 mod router;
 mod served;
 mod shards;
+mod stale;
+mod timing;
 mod view;
 
 pub use error::Error;
@@ -21,6 +23,7 @@ pub use list::{ItemList, OrderFilter, OrderList};
 pub use member::Busy;
 pub use overview::AdminError;
 pub use router::{Config, Router, Status};
+pub use stale::Stale;
 
 /// What administrators see and ask for, in the words of the members.
 pub mod administration {

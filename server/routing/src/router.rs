@@ -24,6 +24,8 @@ use crate::cluster::{Cluster, Lines};
 use crate::member::{Busy, Follower, Reporter};
 use crate::served::{Common, State};
 use crate::shards::Shards;
+use crate::stale::Behind;
+use crate::timing::Timing;
 
 /// What a router and its shards need to know.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub enum Status {
     Draining,
     /// Some shard has stopped: its store is in an unknown state.
     Stopped,
+    /// The machine's clock is too far from the store's.
+    ClockOff,
 }
 
 /// The way into the shards; cheap to clone.
@@ -76,6 +80,9 @@ pub(crate) struct Inner {
     draining: AtomicBool,
     /// Items that are known to exist; items are never deleted.
     known: Cache<RowKey, ()>,
+    /// Records behind the marks of shards that were looked at.
+    pub(crate) behind: Behind,
+    timing: Arc<Timing>,
     station: Station,
 }
 
@@ -94,6 +101,7 @@ impl Router {
     /// [`Router::ready`]. Panics outside a tokio runtime, or with no shards or more than slots.
     pub fn open(config: Config, store: Arc<dyn Store>, clock: clock::Shared) -> Self {
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), None));
+        let timing = Timing::of(store.clone(), clock.clone());
         let me = Incarnation(clock.now_ms());
         let formats = Formats { min: FORMAT, max: FORMAT };
         let member = Member { incarnation: me, name: String::new(), address: String::new(), formats };
@@ -101,7 +109,7 @@ impl Router {
         let map = roll.current();
         let reporter = Reporter::new(Arc::new(|| 0), clock.clone());
         reporter.tell_of(&shards);
-        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone(), reporter, roll);
+        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, roll);
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
         Follower::new(me, common, Template::of(&config, me.0), shards).follow(&map);
         router
@@ -117,6 +125,12 @@ impl Router {
         peers: Peers,
         busy: Busy,
     ) -> Result<(Self, ordermill_members::Service), ordermill_members::Error> {
+        let timing = Timing::of(store.clone(), clock);
+        let clock = timing.clock();
+        timing.look().await.map_err(|error| ordermill_members::Error::Unavailable(error.to_string()))?;
+        if let Some(fault) = timing.fault() {
+            return Err(ordermill_members::Error::Refused(fault));
+        }
         let reporter = Reporter::new(busy, clock.clone());
         let lines = Arc::new(Lines(peers.clone()));
         let incarnation = me.incarnation;
@@ -126,7 +140,8 @@ impl Router {
         let cluster = Cluster { members: members.clone(), peers };
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), Some(cluster)));
         reporter.tell_of(&shards);
-        let router = Self::new(&config, store.clone(), clock.clone(), shards.clone(), reporter, members.clone());
+        tokio::spawn(Timing::watch(Arc::downgrade(&timing), members.clone()));
+        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, members.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
         let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0), shards);
         let maps = members.map();
@@ -138,7 +153,7 @@ impl Router {
     fn new(
         config: &Config,
         store: Arc<dyn Store>,
-        clock: clock::Shared,
+        timing: Arc<Timing>,
         shards: Arc<Shards>,
         reporter: Arc<Reporter>,
         roll: ordermill_members::Handle,
@@ -146,12 +161,14 @@ impl Router {
         let inner = Inner {
             keys: Keys { cluster: config.cluster },
             store,
-            clock,
+            clock: timing.clock(),
             shards,
             reporter,
             roll,
             draining: AtomicBool::new(false),
             known: Cache::new(KNOWN_ITEMS),
+            behind: Behind::default(),
+            timing,
             station: Station::new("routing"),
         };
         Self { inner: Arc::new(inner) }
@@ -186,11 +203,25 @@ impl Router {
             Status::Stopped
         } else if self.inner.draining.load(Ordering::Relaxed) {
             Status::Draining
+        } else if self.clock_fault().is_some() {
+            Status::ClockOff
         } else if states().any(|state| matches!(state, State::Starting)) {
             Status::Recovering
         } else {
             Status::Serving
         }
+    }
+
+    /// What is wrong with this machine's clock: then clients are refused here, and other members are
+    /// served until they have taken the shards.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.inner.timing.fault()
+    }
+
+    /// Returns when this process stood still for so long that it must not go on: what refuses its late
+    /// writes is kept for twice as long.
+    pub async fn stood_still(&self) {
+        self.inner.timing.away().await;
     }
 
     /// How long commands have waited lately before a shard took them: the longest of all shards

@@ -270,3 +270,16 @@ pub const FEED_LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for another member to say how far its shards are: without an answer their journals are
 /// looked at.
 pub const NUMBERS_DEADLINE: Duration = Duration::from_millis(500);
+/// How far a member's clock may be from the store's: a shard's time never goes back, so one clock that is
+/// far ahead would leave its mark for ever.
+pub const CLOCK_OFF: Duration = Duration::from_secs(5);
+/// How often a member compares its clock with the store's: one timestamp each.
+pub const CLOCK_LOOK: Duration = Duration::from_secs(1);
+/// Records behind a shard's mark that one stale read looks at to find the first that changes anything: the
+/// first records of owners that took over from each other.
+pub const STALE_LOOKS: u32 = 4;
+/// How often the member that coordinates lets a shared store's service forget old versions: what is kept
+/// longer costs room only.
+pub const STORE_GARBAGE_INTERVAL: Duration = Duration::from_mins(10);
+/// How often a member looks whether it is its turn to do so.
+pub const STORE_GARBAGE_LOOK: Duration = Duration::from_secs(5);

@@ -51,6 +51,29 @@ pub struct Extent {
     pub last: u64,
 }
 
+/// A row as it stood in a shared store at one moment, read without its owner, and what it may lack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The row.
+    pub row: Option<Bytes>,
+    /// The moment, by the store's time: milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The row contained all records up to here, at least.
+    pub checkpoint: u64,
+    /// The record that was looked for behind them; none: there was none at the moment, or the caller knows
+    /// it.
+    pub behind: Option<Record>,
+}
+
+/// What a caller knows of the records of a shard behind its checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Records up to here change no row, as far as the checkpoint does not contain them.
+    pub quiet: u64,
+    /// The first record that may change one; 0: not known.
+    pub first: u64,
+}
+
 /// What a caller can do about a store's refusal.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -137,6 +160,19 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Reads rows as of the last flush in key order, at most `limit`.
     async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error>;
+
+    /// Reads a row as of the last flush without asking the owner of `shard`, its mark, and the record behind
+    /// that, all at one moment that lies after the call. `Invalid` where a store is not shared: its owner is
+    /// here.
+    async fn peek(&self, shard: ShardId, _key: &[u8], _known: Known) -> Result<Peek, Error> {
+        Err(Error::Invalid(format!("shard {shard} is read through its owner")))
+    }
+
+    /// The store's own time, milliseconds since the Unix epoch, later than the call began: what all who
+    /// share it set their clocks by. None where it has none.
+    async fn time_ms(&self) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
 
     /// Writes changed rows of `shard` (sorted by key) and, in the same step, the mark that all
     /// records up to `checkpoint` are contained in them.

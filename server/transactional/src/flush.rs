@@ -3,10 +3,18 @@
 //! Rows are written at timestamps at which the guard still names this owner, and count only once they
 //! were read back equal. A write of an earlier owner, or of an earlier try, that arrives late meets a
 //! row that was changed since its timestamp, and fails. Never moves the mark before every row is there.
+//!
+//! A row that is not there says nothing of who deleted it, or whether it ever was: an earlier write of it
+//! may still be on its way. So every transaction also writes the flush number of its slot, which is when it
+//! began, and a deletion counts once that number is of this flush. Whatever began before, and is late, has
+//! the number among its keys too, and fails.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ordermill_station::limits;
+use ordermill_store::keys::HEAD_BYTES;
 use ordermill_store::{Change, Error, ShardId};
 
 use crate::Inner;
@@ -16,10 +24,24 @@ use crate::planted::Planted;
 use crate::service::{Failure, Mutation, Timestamp};
 use crate::settle::Step;
 use crate::shards::{Shard, Term};
-use crate::stored::{Guard, encode_row};
+use crate::stored::{FlushNumber, Guard, encode_row};
 
-/// Bytes of a row's stored key that rows of one slot share: space, cluster, slot.
-const SLOT_BYTES: usize = 7;
+/// Rows of one slot that are written together.
+#[derive(Clone, Debug)]
+struct Part<'a> {
+    rows: &'a [Mutation],
+    /// Where the slot's flush number stands. None: the row is too large to be written with it in one phase.
+    number: Option<Bytes>,
+}
+
+impl Part<'_> {
+    /// What the transaction that began at `start` writes. The number comes first: it decides whether any of
+    /// it is committed, wherever regions begin.
+    fn mutations(&self, start: Timestamp) -> Vec<Mutation> {
+        let number = self.number.clone().map(|key| (key, Some(FlushNumber(start.0).encode())));
+        number.into_iter().chain(self.rows.iter().cloned()).collect()
+    }
+}
 
 impl Inner {
     pub(crate) async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), Error> {
@@ -31,6 +53,9 @@ impl Inner {
                 "checkpoint {checkpoint} of shard {}: it lies between {from} and {last}",
                 shard.id
             )));
+        }
+        if let Some((key, _)) = rows.iter().find(|(key, _)| key.len() < HEAD_BYTES) {
+            return Err(Error::Invalid(format!("a row's key of {} bytes: {HEAD_BYTES} are the least", key.len())));
         }
         let done = shard.ends(term.epoch, self.flush_all(&shard, &term, rows, checkpoint).await);
         if done.is_ok() {
@@ -44,13 +69,15 @@ impl Inner {
             rows.into_iter().map(|(key, value)| (keys::row(&key), value.map(encode_row))).collect();
         self.calls.measures.flushed_rows.increment(rows.len() as u64);
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        // When the first of its transactions began: later than everything that is late.
+        let mut first = None;
         while !rows.is_empty() {
             let before = rows.len();
-            let hint = self.put_rows(shard, term, &rows, checkpoint, &mut patience).await?;
+            let hint = self.put_rows(shard, term, &rows, checkpoint, &mut first, &mut patience).await?;
             if hint.is_none() && self.config.leaves_out(Planted::NoReadBack) {
                 break;
             }
-            rows = self.differing(rows, &mut patience).await?;
+            rows = self.differing(rows, first.unwrap_or(Timestamp(u64::MAX)), &mut patience).await?;
             if rows.len() < before {
                 patience.renew();
             } else {
@@ -61,21 +88,28 @@ impl Inner {
         self.raise_checkpoint(shard, term.epoch, checkpoint, &mut patience).await
     }
 
-    /// Sends all `rows`; the answers are hints only. Says what one of them failed with.
+    /// Sends all `rows`; the answers are hints only. Says what one of them failed with. The first one
+    /// began at `first`.
     async fn put_rows(
         &self,
         shard: &Shard,
         term: &Term,
         rows: &[Mutation],
         checkpoint: u64,
+        first: &mut Option<Timestamp>,
         patience: &mut Patience<'_>,
     ) -> Result<Option<Failure>, Error> {
         let mut failed = None;
-        let transactions: Vec<&[Mutation]> = transactions(rows).collect();
-        for round in transactions.chunks(limits::STORE_FLUSH_ROUND) {
+        let numbered = !self.config.leaves_out(Planted::NoFlushNumber);
+        let mut waiting: Vec<Part<'_>> = transactions(rows, numbered).collect();
+        while !waiting.is_empty() {
+            let round;
+            (round, waiting) = next_round(waiting);
             let starts = self.starts(shard, term, round.len(), checkpoint, patience).await?;
+            *first = (*first).or(starts.iter().min().copied());
             self.calls.measures.flush_transactions.increment(round.len() as u64);
-            let writes: Vec<_> = starts.into_iter().zip(round.iter().map(|rows| rows.to_vec())).collect();
+            let writes: Vec<_> =
+                starts.into_iter().zip(round).map(|(start, part)| (start, part.mutations(start))).collect();
             let writes = stream::iter(writes).map(|(start, rows)| self.calls.write(start, rows));
             let hints: Vec<_> = writes.buffered(limits::STORE_FLUSH_IN_FLIGHT).collect().await;
             failed = hints.into_iter().find_map(Result::err).or(failed);
@@ -110,11 +144,29 @@ impl Inner {
         }
     }
 
-    /// Those of `rows` that do not read back equal, at a timestamp that is taken now.
-    async fn differing(&self, rows: Vec<Mutation>, patience: &mut Patience<'_>) -> Result<Vec<Mutation>, Error> {
-        let keys: Vec<Bytes> = rows.iter().map(|(key, _)| key.clone()).collect();
-        let found = self.get_stored(&keys, patience).await?;
-        Ok(rows.into_iter().zip(found).filter(|((_, wanted), found)| wanted != found).map(|(row, _)| row).collect())
+    /// Those of `rows` that do not read back equal, at a timestamp that is taken now; of deleted ones also
+    /// those whose slot was not written since `first`.
+    async fn differing(
+        &self,
+        rows: Vec<Mutation>,
+        first: Timestamp,
+        patience: &mut Patience<'_>,
+    ) -> Result<Vec<Mutation>, Error> {
+        let numbered = !self.config.leaves_out(Planted::NoFlushNumber);
+        let deleted = rows.iter().filter(|(_, value)| numbered && value.is_none());
+        let numbers: BTreeSet<Bytes> = deleted.map(|(key, _)| keys::flush_number(key)).collect();
+        let wanted: Vec<Bytes> = rows.iter().map(|(key, _)| key).chain(&numbers).cloned().collect();
+        let mut found = self.get_stored(&wanted, patience).await?;
+        let mut old = BTreeSet::new();
+        for (key, number) in numbers.iter().zip(found.split_off(rows.len())) {
+            if FlushNumber::decode(number.as_ref())?.0 < first.0 {
+                old.insert(key.clone());
+            }
+        }
+        let is_open = |(key, wanted): &Mutation, found: &Option<Bytes>| {
+            wanted != found || (wanted.is_none() && old.contains(&keys::flush_number(key)))
+        };
+        Ok(rows.into_iter().zip(found).filter(|(row, found)| is_open(row, found)).map(|(row, _)| row).collect())
     }
 
     /// The values of stored keys, in their order.
@@ -175,19 +227,32 @@ fn check_guard(shard: &Shard, guard: Guard, epoch: u64, checkpoint: u64) -> Resu
 }
 
 /// Rows in transactions: several of one slot as long as they are small enough together, else one.
-fn transactions(rows: &[Mutation]) -> impl Iterator<Item = &[Mutation]> {
+fn transactions(rows: &[Mutation], numbered: bool) -> impl Iterator<Item = Part<'_>> {
     let mut rest = rows;
     std::iter::from_fn(move || {
         let (key, value) = rest.first()?;
-        let slot = key.get(..SLOT_BYTES);
+        let number = keys::flush_number(key);
         let mut bytes = size(key, value.as_ref());
+        let is_small = bytes <= limits::STORE_FLUSH_BYTES;
         let others = rest[1..].iter().take_while(|(key, value)| {
             bytes += size(key, value.as_ref());
-            slot.is_some() && key.get(..SLOT_BYTES) == slot && bytes <= limits::STORE_FLUSH_BYTES
+            keys::flush_number(key) == number && bytes <= limits::STORE_FLUSH_BYTES
         });
-        let (these, others) = rest.split_at(1 + others.count());
+        let (rows, others) = rest.split_at(1 + others.count());
         rest = others;
-        Some(these)
+        Some(Part { rows, number: (numbered && is_small).then_some(number) })
+    })
+}
+
+/// Those of `waiting` that may be under way at once, and the others: two that write the same number would
+/// be in each other's way.
+fn next_round(waiting: Vec<Part<'_>>) -> (Vec<Part<'_>>, Vec<Part<'_>>) {
+    let (mut numbers, mut count) = (BTreeSet::new(), 0);
+    waiting.into_iter().partition(|part| {
+        let fits = count < limits::STORE_FLUSH_ROUND
+            && part.number.as_ref().is_none_or(|number| numbers.insert(number.clone()));
+        count += usize::from(fits);
+        fits
     })
 }
 
@@ -205,10 +270,32 @@ mod tests {
             (Bytes::from(vec![b'r', 0, 0, 0, 1, 0, slot, rest]), Some(Bytes::from(vec![0; bytes])))
         };
         let rows = [row(1, 1, 10), row(1, 2, 10), row(2, 1, 10), row(2, 2, 20_000), row(2, 3, 9_000), row(2, 4, 9_000)];
-        let sizes: Vec<usize> = transactions(&rows).map(<[_]>::len).collect();
-        assert_eq!(sizes, [2, 1, 1, 1, 1]);
+        let sizes = |rows: &[Mutation]| transactions(rows, true).map(|part| part.rows.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(&rows), [2, 1, 1, 1, 1]);
         let small: Vec<Mutation> = (0..200).map(|rest| row(3, rest, 100)).collect();
-        assert_eq!(transactions(&small).map(<[_]>::len).collect::<Vec<_>>(), [148, 52]);
-        assert_eq!(transactions(&[]).count(), 0);
+        assert_eq!(sizes(&small), [148, 52]);
+        assert!(sizes(&[]).is_empty());
+        // Only a row that fills a transaction by itself goes without the number of its flush.
+        let numbers: Vec<bool> = transactions(&rows, true).map(|part| part.number.is_some()).collect();
+        assert_eq!(numbers, [true, true, false, true, true]);
+        let part = transactions(&rows, true).next().unwrap();
+        let (number, value) = part.mutations(Timestamp(5)).remove(0);
+        assert_eq!((&number[..], value), (&[b'r', 0, 0, 0, 1, 0, 1][..], Some(FlushNumber(5).encode())));
+    }
+
+    #[test]
+    fn a_round_writes_each_number_once() {
+        let row = |slot: u8, rest: u8| {
+            (Bytes::from(vec![b'r', 0, 0, 0, 1, 0, slot, rest]), Some(Bytes::from(vec![0; 9_000])))
+        };
+        let rows = [row(1, 1), row(1, 2), row(1, 3), row(2, 1), row(2, 2)];
+        let mut waiting: Vec<Part<'_>> = transactions(&rows, true).collect();
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            let round;
+            (round, waiting) = next_round(waiting);
+            sizes.push(round.len());
+        }
+        assert_eq!(sizes, [2, 2, 1]);
     }
 }

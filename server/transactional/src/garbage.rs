@@ -32,6 +32,8 @@ impl Transactional {
         let unavailable = |failure| Error::Unavailable(format!("garbage was not collected: {failure}"));
         let now = inner.calls.timestamp().await.map_err(unavailable)?;
         let at = now.physical_ms().saturating_sub(lag.as_millis() as u64);
-        inner.calls.collect_garbage(Timestamp(at << LOGICAL_BITS)).await.map_err(unavailable)
+        inner.calls.collect_garbage(Timestamp(at << LOGICAL_BITS)).await.map_err(unavailable)?;
+        inner.calls.measures.collected(at);
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //! One space byte, then (integers big-endian):
 //!
 //! ```text
-//! r | a row's key, which begins with its cluster      v | cluster u32 | name    coordination value
+//! r | a row's key: cluster u32 | slot u16 | more       v | cluster u32 | name    coordination value
+//! r | cluster u32 | slot u16                          flush number of the slot
 //! j | cluster u32 | shard u32 | number u64            record of a journal
 //! g | cluster u32 | shard u32                         guard
 //! t | cluster u32 | shard u32                         trim mark
@@ -43,6 +44,8 @@ pub struct Keys {
 /// A range of keys: the first one, and the first one behind it.
 pub type Range = (Bytes, Bytes);
 
+/// Bytes of a flush number's key, with which all rows of its slot begin.
+const SLOT_BYTES: usize = 7;
 /// Bytes of a record's key.
 const RECORD_KEY_BYTES: usize = 17;
 
@@ -120,6 +123,17 @@ pub fn row_of(stored: &Bytes) -> Option<Bytes> {
     (stored.first() == Some(&(Space::Rows as u8))).then(|| stored.slice(1..))
 }
 
+/// Where the flush number of the row stands that stands at `stored`: before all rows of its slot, and so
+/// nearly always in their region.
+pub fn flush_number(stored: &Bytes) -> Bytes {
+    stored.slice(..SLOT_BYTES.min(stored.len()))
+}
+
+/// Whether a flush number stands at `stored`, where otherwise rows do.
+pub fn is_flush_number(stored: &[u8]) -> bool {
+    stored.len() == SLOT_BYTES
+}
+
 /// The number of the record that stands at `stored`; `None` when no record does.
 pub fn number_of(stored: &[u8]) -> Option<u64> {
     if stored.len() != RECORD_KEY_BYTES || stored[0] != Space::Journal as u8 {
@@ -159,7 +173,10 @@ mod tests {
         assert_eq!(KEYS.guard(shard)[..], [b'g', 1, 2, 3, 4, 0x0A, 0x0B, 0x0C, 0x0D]);
         assert_eq!(KEYS.trim(shard)[..], [b't', 1, 2, 3, 4, 0x0A, 0x0B, 0x0C, 0x0D]);
         assert_eq!(KEYS.value("map")[..], [b'v', 1, 2, 3, 4, b'm', b'a', b'p']);
-        assert_eq!(row(&[1, 2, 3, 4, 9])[..], [b'r', 1, 2, 3, 4, 9]);
+        let row = row(&[1, 2, 3, 4, 9, 8, 7, 6]);
+        assert_eq!(row[..], [b'r', 1, 2, 3, 4, 9, 8, 7, 6]);
+        assert_eq!(flush_number(&row)[..], [b'r', 1, 2, 3, 4, 9, 8]);
+        assert!(is_flush_number(&flush_number(&row)) && !is_flush_number(&row));
     }
 
     #[test]

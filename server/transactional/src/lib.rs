@@ -20,6 +20,7 @@ mod journal;
 pub mod keys;
 mod measure;
 mod owner;
+mod peek;
 mod place;
 mod planted;
 mod rows;
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ordermill_station::clock;
-use ordermill_store::{Change, Error, Extent, Fence, Page, Record, ShardId, Store};
+use ordermill_store::{Change, Error, Extent, Fence, Known, Page, Peek, Record, ShardId, Store};
 
 use self::call::Calls;
 use self::keys::Keys;
@@ -181,6 +182,14 @@ impl Store for Transactional {
     /// Rows of this cluster only, whatever the bounds.
     async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error> {
         self.open()?.scan(from, to, limit).await
+    }
+
+    async fn peek(&self, shard: ShardId, key: &[u8], known: Known) -> Result<Peek, Error> {
+        self.open()?.peek(shard, key, known).await
+    }
+
+    async fn time_ms(&self) -> Result<Option<u64>, Error> {
+        self.open()?.time_ms().await.map(Some)
     }
 
     /// After `Unavailable` some rows may have been written, and others not, and the mark may have moved:

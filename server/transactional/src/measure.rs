@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::Failure;
 
@@ -69,6 +71,13 @@ impl Measures {
         }
     }
 
+    /// Versions that nobody reads at `safe_point_ms` or later were let go.
+    #[expect(clippy::unused_self, reason = "measurements are made through this")]
+    pub(crate) fn collected(&self, safe_point_ms: u64) {
+        counter!("ordermill_store_garbage_collections_total").increment(1);
+        gauge!("ordermill_store_safe_point_seconds").set(safe_point_ms as f64 / 1_000.0);
+    }
+
     pub(crate) fn tried_again(&self) {
         self.retries.increment(1);
     }
@@ -96,6 +105,11 @@ fn describe() {
     describe_counter!("ordermill_service_retries_total", "Tries of the store after one that has failed");
     describe_counter!("ordermill_store_flushed_rows_total", "Rows that were flushed, deletions included");
     describe_counter!("ordermill_store_flush_transactions_total", "Transactions that flushes have sent");
+    describe_counter!("ordermill_store_garbage_collections_total", "Times that this member let old versions go");
+    describe_gauge!(
+        "ordermill_store_safe_point_seconds",
+        "The time, in seconds since the Unix epoch, to which this member let old versions go last"
+    );
     describe_histogram!("ordermill_store_append_seconds", Unit::Seconds, "Time until a record was read back");
     describe_histogram!("ordermill_store_proof_seconds", Unit::Seconds, "Time of a proof that the owner still is");
     describe_counter!(

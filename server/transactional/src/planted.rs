@@ -28,6 +28,8 @@ pub enum Planted {
     DeleteAtOnce,
     /// Rows that are said to be written are not read back.
     NoReadBack,
+    /// Rows are written without the number of their flush, and a row that is not there counts as deleted.
+    NoFlushNumber,
 }
 
 impl crate::Config {

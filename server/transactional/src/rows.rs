@@ -45,7 +45,7 @@ impl Inner {
             if let Some((last, _)) = found.last() {
                 from = keys::after(last);
             }
-            for (stored, value) in found {
+            for (stored, value) in found.into_iter().filter(|(stored, _)| !keys::is_flush_number(stored)) {
                 let key = keys::row_of(&stored).ok_or_else(|| Error::Corrupt("a row's key is none".to_owned()))?;
                 page.rows.push((key, decode_row(value)));
             }

@@ -119,6 +119,28 @@ impl Mark {
     }
 }
 
+/// The flush number of a slot, `u64`: when the transaction began that wrote rows of the slot last. It only
+/// ever rises: a transaction that began earlier than it was written fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlushNumber(pub u64);
+
+impl FlushNumber {
+    /// Bytes of a stored one.
+    pub const BYTES: usize = 8;
+
+    /// The stored bytes.
+    pub fn encode(self) -> Bytes {
+        Bytes::copy_from_slice(&self.0.to_be_bytes())
+    }
+
+    /// Reads stored bytes back; `Corrupt` when they are no flush number.
+    pub fn decode(bytes: Option<&Bytes>) -> Result<Self, Error> {
+        let Some(bytes) = bytes else { return Ok(Self::default()) };
+        let bytes = bytes[..].try_into().map_err(|_| damaged("a flush number"))?;
+        Ok(Self(u64::from_be_bytes(bytes)))
+    }
+}
+
 fn two(a: u64, b: u64) -> Bytes {
     let mut out = BytesMut::with_capacity(16);
     out.put_u64(a);
@@ -178,6 +200,7 @@ mod tests {
         assert_eq!(guard.encode()[..], [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 6, 7]);
         let mark = Mark { through: 5, gone: 4 };
         assert_eq!(mark.encode()[..], [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 4]);
+        assert_eq!(FlushNumber(0x0607).encode()[..], [0, 0, 0, 0, 0, 0, 6, 7]);
         let value = Value { nonce: NONCE, before: Nonce::default(), bytes: "ab".into() };
         assert_eq!(value.encode()[16..32], [0; 16]);
         assert_eq!((&value.encode()[..16], &value.encode()[32..]), (&record[..16], &record[16..]));
@@ -190,6 +213,9 @@ mod tests {
         let guard = Guard { epoch: 5, checkpoint: 9 };
         assert_eq!(Guard::decode(Some(&guard.encode())).unwrap(), guard);
         assert_eq!(Guard::decode(None).unwrap(), Guard::default());
+        let number = FlushNumber(9);
+        assert_eq!(FlushNumber::decode(Some(&number.encode())).unwrap(), number);
+        assert_eq!(FlushNumber::decode(None).unwrap(), FlushNumber::default());
         let mark = Mark { through: 5, gone: 4 };
         assert_eq!(Mark::decode(Some(&mark.encode())).unwrap(), mark);
         let value = Value { nonce: NONCE, before: NONCE, bytes: Bytes::new() };
@@ -209,6 +235,7 @@ mod tests {
         assert!(matches!(Record::decode(Bytes::from_static(&[0; 15])), Err(Error::Corrupt(_))));
         assert!(matches!(Value::decode(Bytes::from_static(&[0; 31])), Err(Error::Corrupt(_))));
         assert!(matches!(Guard::decode(Some(&Bytes::from_static(&[0; 15]))), Err(Error::Corrupt(_))));
+        assert!(matches!(FlushNumber::decode(Some(&Bytes::from_static(&[0; 7]))), Err(Error::Corrupt(_))));
         assert!(matches!(Mark::decode(Some(&Bytes::from_static(&[0; 17]))), Err(Error::Corrupt(_))));
     }
 }

@@ -32,8 +32,9 @@
 //!   `GapBelowIsCorrupt`).
 //! - The trim mark only rises (`TrimMarkFalls`), and a reader of the journal reads it in the snapshot in which it reads
 //!   the records (`FollowPastTrimMark`): what landed on a tombstone looks like a record.
-//! - A row must not be read back equal to an older one: rows carry the number of their record, and a deleted row
-//!   leaves one too until older puts can no longer land (`RowsWithoutNumber`).
+//! - A row must not be read back equal to an older one: rows carry the number of their record, and for a deleted row
+//!   the number of its slot's last flush stands, which older puts meet as they would meet the row
+//!   (`RowsWithoutNumber`).
 //!
 //! Taken for granted: an old put or insert still meets the newer commit or the tombstone, that is, garbage collection
 //! lags behind every request that may still land; and records stay untrimmed for longer than an append may stay fresh.

@@ -131,6 +131,11 @@ impl Cluster {
         .await;
     }
 
+    /// The time, in milliseconds since the Unix epoch, before which old versions may be gone; none yet.
+    pub async fn safe_point_ms(&self) -> Result<Option<u64>, String> {
+        self.pd.safe_point_ms().await
+    }
+
     /// Makes sure that `key` begins a region. The store for tests has several from the beginning, and at
     /// that key; TiKV is asked to split.
     pub async fn split_at(&self, key: &[u8]) {

@@ -61,6 +61,16 @@ struct StoreMeta {
     address: String,
 }
 
+#[derive(Deserialize)]
+struct SafePoints {
+    /// A timestamp.
+    #[serde(default)]
+    gc_safe_point: u64,
+}
+
+/// Bits of a timestamp below its milliseconds.
+const LOGICAL_BITS: u32 = 18;
+
 impl Pd {
     pub(super) fn new(endpoints: Vec<String>) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
@@ -106,6 +116,12 @@ impl Pd {
     /// All regions.
     pub(super) async fn regions(&self) -> Result<Vec<Region>, String> {
         Ok(self.ask::<Regions>("regions").await?.regions)
+    }
+
+    /// The time, in milliseconds since the Unix epoch, before which old versions may be gone; none yet.
+    pub(super) async fn safe_point_ms(&self) -> Result<Option<u64>, String> {
+        let points: SafePoints = self.ask("gc/safepoint").await?;
+        Ok(Some(points.gc_safe_point >> LOGICAL_BITS).filter(|at| *at > 0))
     }
 
     /// The address of a store.

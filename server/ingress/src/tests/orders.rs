@@ -145,3 +145,22 @@ async fn orders_are_listed_page_by_page() {
     let second = engine.get(&format!("/v1/orders?customer=c-1&page_size=1&page_token={token}")).await.json();
     assert_ne!(first["orders"][0]["id"], second["orders"][0]["id"]);
 }
+
+#[tokio::test]
+async fn a_read_says_what_it_has_to_see() {
+    let engine = Engine::stocked().await;
+    let placed = placed(&engine.post("/v1/orders", &order("c-17", &[("A", 2)])).await);
+    let path = format!("/v1/orders/{}", placed.id.unwrap());
+    for path in [path.as_str(), "/v1/items/A"] {
+        let (usual, named) = (engine.get(path).await, engine.get(&format!("{path}?consistency=linearizable")).await);
+        assert_eq!((usual.header("age"), named.header("age")), ("", ""));
+        // The only owner is asked where there is one: nothing is missing.
+        let stale = engine.get(&format!("{path}?consistency=stale")).await;
+        assert_eq!((stale.status, stale.header("age"), &stale.body), (StatusCode::OK, "0", &usual.body));
+        let wrong = engine.get(&format!("{path}?consistency=eventual")).await;
+        assert_eq!(wrong.fields(), ["consistency"]);
+    }
+    let nothing = engine.get("/v1/items/none?consistency=stale").await;
+    assert_eq!(nothing.header("age"), "0");
+    nothing.problem(ProblemKind::NotFound);
+}

@@ -48,6 +48,10 @@ pub(crate) struct Given {
     #[arg(long, env = "ORDERMILL_TIKV_KEY", value_name = "FILE")]
     tikv_key: Option<PathBuf>,
 
+    /// Let old versions in the store go; only where no other system uses the same PD [default: false]
+    #[arg(long, env = "ORDERMILL_DRIVE_GC", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    drive_gc: Option<bool>,
+
     /// What people call this member [default: the name of the host]
     #[arg(long, env = "ORDERMILL_MEMBER_NAME", value_name = "NAME")]
     member_name: Option<String>,
@@ -150,6 +154,7 @@ impl Given {
             tikv_ca: self.tikv_ca.or(below.tikv_ca),
             tikv_certificate: self.tikv_certificate.or(below.tikv_certificate),
             tikv_key: self.tikv_key.or(below.tikv_key),
+            drive_gc: self.drive_gc.or(below.drive_gc),
             member_name: self.member_name.or(below.member_name),
             peer_listen: self.peer_listen.or(below.peer_listen),
             peer_advertise: self.peer_advertise.or(below.peer_advertise),
@@ -202,6 +207,7 @@ impl Given {
             ("tikv-ca", self.tikv_ca.is_some()),
             ("tikv-certificate", self.tikv_certificate.is_some()),
             ("tikv-key", self.tikv_key.is_some()),
+            ("drive-gc", self.drive_gc.is_some()),
             ("member-name", self.member_name.is_some()),
             ("peer-listen", self.peer_listen.is_some()),
             ("peer-advertise", self.peer_advertise.is_some()),
@@ -237,6 +243,7 @@ impl Given {
             pd_endpoints,
             cluster: self.cluster_id.unwrap_or(1),
             tls: Tls::of("tikv", [&self.tikv_ca, &self.tikv_certificate, &self.tikv_key])?,
+            drive_gc: self.drive_gc.unwrap_or_default(),
         })
     }
 

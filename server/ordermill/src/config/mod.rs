@@ -92,6 +92,8 @@ pub(crate) enum Store {
         cluster: u32,
         /// TLS to PD and TiKV.
         tls: Option<Tls>,
+        /// Whether this cluster lets old versions go by itself.
+        drive_gc: bool,
     },
 }
 
@@ -198,7 +200,7 @@ mod tests {
             settings(&["--store", "tikv", "--pd-endpoints", "pd-0:2379,pd-1:2379", "--cluster-id", "7"]).unwrap();
         assert_eq!(tikv.shards, limits::SHARDS_DEFAULT_SHARED);
         let pd_endpoints = vec!["pd-0:2379".to_owned(), "pd-1:2379".to_owned()];
-        assert_eq!(tikv.store, Store::Tikv { pd_endpoints, cluster: 7, tls: None });
+        assert_eq!(tikv.store, Store::Tikv { pd_endpoints, cluster: 7, tls: None, drive_gc: false });
         let refused = |arguments: &[&str]| settings(arguments).unwrap_err().to_string();
         assert!(refused(&["--store", "tikv"]).contains("--pd-endpoints"));
         assert!(refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--data-dir", "d"]).contains("--data-dir"));
