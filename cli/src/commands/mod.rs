@@ -4,6 +4,7 @@ mod audit;
 mod events;
 mod import;
 mod items;
+mod migrate;
 mod orders;
 
 use std::io;
@@ -93,6 +94,9 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
     if let Command::Completion { shell } = cli.command {
         return completion(shell, &mut Out::new(global.output));
     }
+    if let Command::Migrate(args) = &cli.command {
+        return migrate::run(&global, args).await;
+    }
     let mut context = Context::new(&global)?;
     match cli.command {
         Command::Items(command) => items::run(&mut context, command).await,
@@ -101,7 +105,7 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Convert(args) => import::convert(&mut context, &args.file, &args.csv, args.show_rejects),
         Command::Events(command) => events::run(&mut context, command).await,
         Command::Audit(args) => audit::run(&mut context, &args).await,
-        Command::Completion { .. } => Ok(Done::Well),
+        Command::Completion { .. } | Command::Migrate(_) => Ok(Done::Well),
     }
 }
 
