@@ -1,7 +1,7 @@
 //! `orderctl migrate`, from outside: a directory full of orders in all states, whose server was killed, into a
 //! TiKV cluster whose members go on with them.
 
-use ordermill_api::{CancelResult, Item, Order, ProblemKind, Status};
+use ordermill_api::{CancelResult, EventPage, Item, Order, ProblemKind, Status};
 use ordermill_tests::cluster::{Cluster, shared};
 use ordermill_tests::load::Load;
 use ordermill_tests::process::{Everything, Http, Orderctl, Server, Settings, audit, problem};
@@ -152,8 +152,9 @@ async fn what_cannot_be_moved_is_said_and_nothing_is_lost() {
     };
     refused(&migrate(data_dir, &pd, "70", "4"), "holds no data").await;
 
-    let server = Server::start(Settings::new(dir.path(), 1)).await;
+    let server = Server::start(Settings::new(dir.path(), 4)).await;
     server.http().put("/v1/items/tea", &json!({"on_hand": 5})).await.expect(201);
+    let events: EventPage = server.http().get("/v1/events").await.expect(200).json();
     refused(&migrate(data_dir, &pd, "70", "4"), "is in use by process").await;
     server.stop().await;
     refused(&migrate(data_dir, "127.0.0.1:1", "70", "4"), "PD at 127.0.0.1:1 cannot be used").await;
@@ -169,9 +170,18 @@ async fn what_cannot_be_moved_is_said_and_nothing_is_lost() {
     refused(&migrate(data_dir, &pd, "72", "4"), "was filled from another data directory").await;
 
     // Nothing of it has kept the directory from being served, or from being moved in the end.
-    let server = Server::start(Settings::new(dir.path(), 1)).await;
+    let server = Server::start(Settings::new(dir.path(), 4)).await;
     let item: Item = server.http().get("/v1/items/tea").await.expect(200).json();
     assert_eq!(item.on_hand, 5);
     server.stop().await;
     orderctl(&migrate(data_dir, &pd, "70", "4")).await.well();
+
+    // As many shards as before, and yet no place in the old feed is one in the new.
+    let member = Settings::member(&cluster.pd_endpoints(), "member", 4).with(&["--cluster-id", "70"]);
+    let member = Server::start(member).await;
+    let expired = member.http().get(&format!("/v1/events?after={}", events.next)).await;
+    assert_eq!(problem(&expired), ProblemKind::CursorExpired);
+    let item: Item = member.http().get("/v1/items/tea").await.expect(200).json();
+    assert_eq!(item.on_hand, 5);
+    member.stop().await;
 }
