@@ -11,6 +11,7 @@ mod plan;
 mod report;
 mod server;
 mod shape;
+mod tikv;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ enum Task {
     All(plan::Arguments),
     /// Send generated, TPC-H-shaped orders to a server.
     Feed(feed::Arguments),
+    /// Measure what an order costs on TiKV, and write that into bench/RESULTS.md.
+    Tikv(tikv::Arguments),
     /// The ceiling: a handler that parses an order and answers with it.
     Echo,
 }
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         match arguments.task {
             Task::All(arguments) => plan::run(&arguments).await,
+            Task::Tikv(arguments) => tikv::run(&arguments).await,
             Task::Feed(arguments) => feed::run(&arguments).await,
             Task::Echo => echo::run().await,
         }

@@ -163,10 +163,26 @@ impl Results {
         self.runs.iter().map(one).collect()
     }
 
-    /// Writes the page.
+    /// Writes the page; what the file holds of the workload on TiKV stays.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        std::fs::write(path, self.page()).with_context(|| format!("{} cannot be written", path.display()))
+        let (_, on_tikv) = parts(path)?;
+        let page = self.page() + &on_tikv;
+        std::fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))
     }
+}
+
+/// How the section about TiKV begins, in the file of results.
+pub(crate) const ON_TIKV: &str = "\n## On TiKV";
+
+/// What a file of results holds before the section about TiKV, and from it on. Nothing where there is no file.
+pub(crate) fn parts(path: &Path) -> Result<(String, String)> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let at = text.find(ON_TIKV).unwrap_or(text.len());
+    Ok((text[..at].to_owned(), text[at..].to_owned()))
 }
 
 fn cell(run: &Figures, figure: &str, decimals: usize) -> String {
@@ -180,7 +196,7 @@ fn cell(run: &Figures, figure: &str, decimals: usize) -> String {
 }
 
 /// With thousands apart.
-fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut out = String::new();
@@ -194,7 +210,7 @@ fn number(value: f64, decimals: usize) -> String {
 }
 
 /// What it ran on.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib: u64 =
@@ -210,6 +226,18 @@ fn shards(count: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_workload_leaves_the_section_of_the_other() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let path = dir.path().join("RESULTS.md");
+        assert_eq!(parts(&path).expect("no file is no error"), (String::new(), String::new()));
+        std::fs::write(&path, "# Results\n\nan earlier page\n\n## On TiKV\n\nkept\n").expect("a file can be written");
+        Results::new(1, 1).write(&path).expect("a file can be written");
+        let (page, on_tikv) = parts(&path).expect("a file");
+        assert!(page.starts_with("# Results") && !page.contains("an earlier page"), "{page}");
+        assert_eq!(on_tikv, "\n## On TiKV\n\nkept\n");
+    }
 
     #[test]
     fn a_page_shows_medians_and_whether_targets_are_met() {

@@ -67,6 +67,16 @@ impl Server {
         Self::start(command)
     }
 
+    /// A member of a cluster on the PD at `pd_endpoints`: of this build, or `program`.
+    pub(crate) fn member(program: Option<&Path>, pd_endpoints: &[String], shards: u32) -> Result<Self> {
+        let mut command = Command::new(program.map_or_else(|| sibling("ordermill"), |path| Ok(path.to_owned()))?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--shards", &shards.to_string()]);
+        command.args(["--store", "tikv", "--pd-endpoints", &pd_endpoints.join(",")]);
+        // A proxy of the machine is not for its own loopback.
+        command.env("NO_PROXY", "*").env("no_proxy", "*");
+        Self::start(command)
+    }
+
     /// The ceiling.
     pub(crate) fn echo() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -102,22 +112,31 @@ impl Server {
         Ok(kib / 1_024.0)
     }
 
-    /// What it has used.
-    pub(crate) async fn usage(&self) -> Result<Usage> {
+    /// Seconds of CPU time that it has used.
+    pub(crate) fn cpu_s(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         // Fields 14 and 15 of proc_pid_stat(5), in hundredths of a second; two stand before the bracket.
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
+    }
+
+    /// Its metrics.
+    pub(crate) async fn metrics(&self) -> Result<String> {
         let mut connection = Connection::open(self.address).await?;
         let (_, metrics) = connection.call("GET", "/metrics", "", "").await?;
-        let metrics = String::from_utf8_lossy(metrics);
+        Ok(String::from_utf8_lossy(metrics).into_owned())
+    }
+
+    /// What it has used.
+    pub(crate) async fn usage(&self) -> Result<Usage> {
+        let (cpu_s, metrics) = (self.cpu_s()?, self.metrics().await?);
         let sum = |name: &str| -> f64 {
             let lines =
                 metrics.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
             lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
         };
         Ok(Usage {
-            cpu_s: ticks / 100.0,
+            cpu_s,
             appends: sum("ordermill_journal_appends_total"),
             fsyncs: sum("ordermill_journal_blocks_total"),
             journal_bytes: sum("ordermill_journal_bytes_total"),

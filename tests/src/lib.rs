@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod disk;
 pub mod engine;
 pub mod load;
+pub mod network;
 pub mod process;
 pub mod retail;
 

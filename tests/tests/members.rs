@@ -8,7 +8,7 @@ use std::time::Duration;
 use ordermill_api::{Item, Order, Status};
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::load::Load;
-use ordermill_tests::process::{Http, Server, Settings, audit, in_time, until};
+use ordermill_tests::process::{Http, Orderctl, Server, Settings, audit, in_time, until};
 use ordermill_tests::seed;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -206,5 +206,32 @@ async fn a_member_that_is_told_to_go_fails_no_request() {
     }
     assert_eq!(others.orders().await.len(), placed);
     audit(&members.servers[0].url()).await;
+    members.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_starts_while_pd_is_away_says_so_and_waits() {
+    let mut members = Members::start().await;
+    let http = members.http();
+    http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
+    let mut killed = members.servers.remove(0);
+    killed.kill().await;
+    members.cluster.kill_pd().await;
+    // It knows no region and has no timestamp: everything that it knows comes from PD.
+    let settings = killed.settings();
+    let mut arguments = vec!["serve".to_owned(), "--listen".to_owned(), settings.listen.to_string()];
+    arguments.extend(settings.arguments);
+    let told_to_go = Orderctl::start_program("ordermill", &arguments);
+    told_to_go.says("PD does not answer", 1).await;
+    told_to_go.terminate();
+    assert_eq!(told_to_go.ended().await.code, Some(0), "who waits can be told to stop");
+    let starting = Orderctl::start_program("ordermill", &arguments);
+    starting.says("PD does not answer", 1).await;
+    members.cluster.start_pd().await;
+    assert_eq!(starting.lines(1).await, [format!("listening on {}", killed.url())]);
+    everybody_is_served(&killed.http(), Instant::now()).await;
+    audit(&killed.url()).await;
+    starting.terminate();
+    assert_eq!(starting.ended().await.code, Some(0));
     members.stop().await;
 }

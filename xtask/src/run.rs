@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::servers;
+
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
@@ -41,6 +43,10 @@ pub(crate) fn target_dir() -> PathBuf {
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     cargo(&["build", "--release", "--package", "ordermill", "--package", "ordermill-bench"])?;
     let mut bench = Command::new(target_dir().join("release/ordermill-bench"));
+    // The one workload that needs a PD and a store.
+    if arguments.first().is_some_and(|workload| workload == "tikv") {
+        bench.envs(servers::environment(&servers::Arguments::default())?);
+    }
     bench.current_dir(root()).args(arguments);
     check(bench)
 }

@@ -11,6 +11,7 @@ use crate::run;
 /// The crates of the server in the order of an order's way. Each may import what stands behind it.
 const WAY: &[&str] = &[
     "ordermill",
+    "ordermill-migrate",
     "ordermill-ingress",
     "ordermill-admission",
     "ordermill-routing",

@@ -3,6 +3,7 @@
 mod cluster;
 mod import;
 mod items;
+mod migrate;
 mod orders;
 pub mod values;
 
@@ -15,6 +16,7 @@ use crate::output::Format;
 pub use cluster::ClusterCommand;
 pub use import::{ConvertArgs, CsvArgs, ImportArgs};
 pub use items::{FromCsv, ItemCommand, SetItem};
+pub use migrate::MigrateArgs;
 pub use orders::{CreateOrder, ListOrders, OrderCommand, Pages};
 
 /// Talks to an ordermill server: stock, orders, bulk imports, the event feed and the audit.
@@ -33,7 +35,7 @@ pub struct Cli {
 }
 
 /// What every command understands.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The server's URL.
@@ -80,6 +82,12 @@ pub enum Command {
     /// backordered, fulfilled and restocked against the sums over all orders. No customer has a reference twice.
     /// While orders are pending or items change, it walks again, up to --settle.
     Audit(AuditArgs),
+    /// Move everything from a data directory into a TiKV cluster, and audit it there.
+    ///
+    /// No server may run on the directory, and the cluster must hold nothing. Broken off, the same command goes on
+    /// where it was. The directory keeps its data, and is not served any more once everything is there. The event
+    /// feed begins anew: a cursor of the old one has expired. The audit sees what the default tenant has.
+    Migrate(Box<MigrateArgs>),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -158,6 +166,7 @@ mod tests {
             "cluster shards --all",
             "cluster drain ordermill-0",
             "cluster move 7 --to ordermill-1",
+            "migrate --data-dir data --pd-endpoints pd-0:2379,pd-1:2379 --cluster-id 7 --shards 128",
             "completion bash",
         ] {
             let words = std::iter::once("orderctl").chain(line.split(' '));

@@ -5,6 +5,7 @@ mod cluster;
 mod events;
 mod import;
 mod items;
+mod migrate;
 mod orders;
 
 use std::io;
@@ -94,6 +95,9 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
     if let Command::Completion { shell } = cli.command {
         return completion(shell, &mut Out::new(global.output));
     }
+    if let Command::Migrate(args) = &cli.command {
+        return migrate::run(&global, args).await;
+    }
     let mut context = Context::new(&global)?;
     match cli.command {
         Command::Items(command) => items::run(&mut context, command).await,
@@ -103,7 +107,7 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Events(command) => events::run(&mut context, command).await,
         Command::Cluster(command) => cluster::run(&mut context, command).await,
         Command::Audit(args) => audit::run(&mut context, &args).await,
-        Command::Completion { .. } => Ok(Done::Well),
+        Command::Completion { .. } | Command::Migrate(_) => Ok(Done::Well),
     }
 }
 

@@ -20,7 +20,7 @@ mod values;
 use std::fmt;
 use std::fs::File;
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +150,12 @@ impl Embedded {
             flushes: Flushes::default(),
             lock: Mutex::new(Some(held)),
         })))
+    }
+
+    /// The cluster and the number of shards that a directory was created for; `None` when it holds no data.
+    /// Opens nothing.
+    pub fn made_for(data_dir: &Path) -> Result<Option<(u32, u32)>, Error> {
+        lock::made_for(data_dir)
     }
 
     /// Whether writes are refused for want of room.

@@ -73,6 +73,19 @@ pub(crate) fn check_format(dir: &Path, cluster: u32, shards: u32) -> Result<(), 
     }
 }
 
+/// The cluster and the number of shards that the directory was created for; `None` when it holds no data.
+pub(crate) fn made_for(dir: &Path) -> Result<Option<(u32, u32)>, Error> {
+    let path = dir.join(FORMAT);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unavailable(&path, &error)),
+    };
+    let number = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    let made = number("cluster ").zip(number("shards "));
+    made.map(Some).ok_or_else(|| Error::Corrupt(format!("{} at byte 0: it is not what was written", path.display())))
+}
+
 /// Replaces a small file durably: after a crash it is the old one or the new one.
 pub(crate) fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let unfinished = dir.join(format!("{name}.tmp"));

@@ -106,6 +106,26 @@ pub struct MapMemberValue {
     pub format_max: u32,
 }
 
+/// How far a move of data into the cluster has come. As long as it is not done nobody serves the cluster.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct MigrationValue {
+    /// The name of the data directory that it comes from.
+    #[prost(fixed64, tag = "1")]
+    pub source: u64,
+    /// A hash of where the journals of that directory ended when the move began.
+    #[prost(fixed64, tag = "2")]
+    pub position: u64,
+    /// How many shards the cluster gets.
+    #[prost(uint32, tag = "3")]
+    pub shards: u32,
+    /// Slots before this one have been copied.
+    #[prost(uint32, tag = "4")]
+    pub next_slot: u32,
+    /// Everything is there, and was compared.
+    #[prost(bool, tag = "5")]
+    pub done: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
@@ -142,6 +162,8 @@ mod tests {
         let map = hex(&map().encode_to_vec());
         let shard = "0801100218032104000000000000002a040805100630013907000000000000004008";
         let member = "09090000000000000012016e1a03613a3120012802";
+        let migration = MigrationValue { source: 1, position: 2, shards: 64, next_slot: 1_024, done: true };
+        assert_eq!(hex(&migration.encode_to_vec()), "09010000000000000011020000000000000018402080082801");
         let (head, drains, cordons) = ("080a1001180b", "32080c00000000000000", "3a080d00000000000000");
         assert_eq!(map, format!("{head}2222{shard}2a15{member}{drains}{cordons}"));
     }

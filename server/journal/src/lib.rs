@@ -8,7 +8,7 @@ mod coordination;
 mod record;
 mod rows;
 
-pub use coordination::{CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapValue};
+pub use coordination::{CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapValue, MigrationValue};
 pub use record::{Change, Event, Record};
 pub use rows::{
     BackorderRow, CancellationRow, ClaimRow, HoldRow, IdempotencyRow, ItemRow, LineRow, LineUnitsRow, OrderRow,

@@ -6,6 +6,7 @@
 mod config;
 mod garbage;
 mod member;
+mod migrate;
 mod process;
 mod serve;
 mod store;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Task {
     /// Serve orders.
     Serve(Box<config::Arguments>),
+    /// Copy the data directory of a stopped server into a TiKV cluster that nobody serves yet.
+    Migrate(migrate::Arguments),
     /// Print the description of the HTTP API (OpenAPI 3.1).
     Openapi,
     /// Print the version.
@@ -39,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Serve(arguments) => arguments.settings().and_then(serve::run),
+        Task::Migrate(arguments) => migrate::run(&arguments),
         Task::Openapi => print(ordermill_ingress::openapi_json().trim_end()),
         Task::Version => print(env!("CARGO_PKG_VERSION")),
     };

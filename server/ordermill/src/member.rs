@@ -7,7 +7,8 @@ use ordermill_journal::FORMAT;
 use ordermill_members::{Formats, Incarnation, Member};
 use ordermill_peer::{Hello, Network, Peers, Tcp};
 use ordermill_routing::{Config, Router};
-use ordermill_station::clock;
+use ordermill_station::{clock, limits};
+use ordermill_store::{Error, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -37,6 +38,21 @@ impl Membership {
     }
 }
 
+/// Sees that nobody is filling the cluster.
+async fn check_filled(store: &dyn Store, cluster: u32) -> anyhow::Result<()> {
+    let filled = loop {
+        match ordermill_migrate::unfinished(store).await {
+            Ok(filled) => break filled,
+            Err(Error::Unavailable(why)) => tracing::warn!(error = why, "the store does not answer: waiting for it"),
+            Err(error) => anyhow::bail!("the store cannot be read: {error}"),
+        }
+    };
+    let Some(percent) = filled else { return Ok(()) };
+    anyhow::bail!(
+        "cluster {cluster} is being filled from a data directory ({percent} % are there): let `orderctl migrate` end first"
+    )
+}
+
 /// Joins the cluster whose store the settings name. `failed` turns true when this build may not take
 /// part any longer.
 pub(crate) async fn join(
@@ -48,6 +64,7 @@ pub(crate) async fn join(
 ) -> anyhow::Result<(Router, Membership)> {
     let incarnation = incarnation();
     let store::Opened { store, collects } = store::open(settings, incarnation, clock.clone()).await?;
+    check_filled(&*store, settings.store.cluster()).await?;
     let tls = member.tls.as_ref().map(|Tls { ca, certificate, key }| ordermill_peer::Tls {
         ca: ca.clone(),
         certificate: certificate.clone(),
@@ -69,8 +86,18 @@ pub(crate) async fn join(
         address: address.clone(),
         formats: Formats { min: FORMAT, max: FORMAT },
     };
-    let joined = Router::join(routing, store, clock.clone(), me, peers, process::busy(clock.clone())).await;
-    let (router, service) = joined.map_err(|error| anyhow::anyhow!("this process cannot join the cluster: {error}"))?;
+    let busy = process::busy(clock.clone());
+    let (router, service) = loop {
+        let (store, me, peers) = (store.clone(), me.clone(), peers.clone());
+        match Router::join(routing.clone(), store, clock.clone(), me, peers, busy.clone()).await {
+            Ok(joined) => break joined,
+            Err(ordermill_members::Error::Unavailable(why)) => {
+                tracing::warn!(error = why, "the store does not answer: waiting for it");
+                tokio::time::sleep(limits::JOIN_AGAIN).await;
+            }
+            Err(error) => anyhow::bail!("this process cannot join the cluster: {error}"),
+        }
+    };
     let (stop, stopped) = oneshot::channel();
     let answering = ordermill_peer::serve(config, listener, router.service(), async { drop(stopped.await) });
     let answering = tokio::spawn(answering);

@@ -46,14 +46,14 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     let shutdown = async move { drop(told.wait_for(|stop| *stop).await) };
     let mut http = tokio::spawn(ordermill_ingress::serve(config, listener, backend.clone(), admission, shutdown));
 
-    let (router, membership) = match &settings.member {
-        None => {
-            let store = store::open(&settings, member::incarnation(), clock.clone()).await?.store;
-            (Router::open(routing(&settings), store, clock), None)
-        }
-        Some(member) => {
-            let (router, membership) = member::join(&settings, member, routing(&settings), clock, failed).await?;
-            (router, Some(membership))
+    let mut told_early = stop.clone();
+    let (router, membership) = tokio::select! {
+        opened = open(&settings, clock, failed) => opened?,
+        // While PD is waited for there is nothing to finish.
+        _ = told_early.wait_for(|stop| *stop) => {
+            (&mut http).await.context("the HTTP server has failed")?;
+            tracing::info!("stopped");
+            return Ok(());
         }
     };
     backend.open(router.clone());
@@ -74,6 +74,20 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     closed?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The way to the shards, and what runs beside it where they are shared.
+async fn open(
+    settings: &Settings,
+    clock: clock::Shared,
+    failed: watch::Sender<bool>,
+) -> anyhow::Result<(Router, Option<member::Membership>)> {
+    let Some(member) = &settings.member else {
+        let store = store::open(settings, member::incarnation(), clock.clone()).await?.store;
+        return Ok((Router::open(routing(settings), store, clock), None));
+    };
+    let (router, membership) = member::join(settings, member, routing(settings), clock, failed).await?;
+    Ok((router, Some(membership)))
 }
 
 async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {

@@ -312,7 +312,16 @@ impl Router {
                 unreachable!("messages between shards do not come through here")
             }
         };
+        let item = match &command.action {
+            Action::PutItem { sku, .. } | Action::AdjustItem { sku, .. } => {
+                Some(self.inner.keys.item(&command.tenant, sku))
+            }
+            _ => None,
+        };
         let result = self.decided(slot, command, limits::SETTLE_WAIT).await;
+        if let Some(item) = item.filter(|_| result.is_ok()) {
+            self.inner.known.insert(item, ());
+        }
         self.measure(began, result.as_ref().err());
         result
     }

@@ -29,6 +29,9 @@ impl Service {
             return if stays { Ok(()) } else { Err(error) };
         }
         self.number += 1;
+        for (key, value) in &closed.changes {
+            self.next_timer.note_row(key, value.as_ref());
+        }
         self.committed.commit(closed.changes);
         for key in &closed.removed {
             self.outstanding.answered(key);

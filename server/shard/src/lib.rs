@@ -21,6 +21,7 @@ mod rows;
 mod state;
 mod sweep;
 mod task;
+mod timers;
 mod unflushed;
 
 pub use convert::{Row, decode_row, status_of};

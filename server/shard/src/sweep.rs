@@ -17,9 +17,7 @@ use crate::convert::Row;
 use crate::handle::{Handle, Sink, Work};
 use crate::keys::{Keys, bands, hold_of, timer_of};
 use crate::rows::decoded;
-
-/// Ticks of one pass over all slots: about an hour.
-const TICKS_PER_PASS: u32 = 7_200;
+use crate::timers::NextTimer;
 
 /// The attendant of one shard.
 pub(crate) struct Attendant {
@@ -29,7 +27,19 @@ pub(crate) struct Attendant {
     pub(crate) peers: Arc<dyn Peers>,
     /// How long tombstones are kept at least.
     pub(crate) keep: Duration,
-    pub(crate) next_slot: u32,
+    pub(crate) next_timer: Arc<NextTimer>,
+    pub(crate) swept: Swept,
+}
+
+/// How far the sweep has come.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// The slot that is next, counted from the shard's first.
+    slot: u32,
+    /// Where to go on in it, if it had more rows than one look shows.
+    after: Option<Bytes>,
+    /// What is left of a slot's turn, in slots over [`limits::SWEEP_TICKS`].
+    due: u32,
 }
 
 impl Attendant {
@@ -51,10 +61,23 @@ impl Attendant {
         }
     }
 
+    /// Looks for timers only when one may be due: on a shared store every look is a request.
     async fn fire_timers(&self) -> Result<(), crate::Error> {
         let now_ms = self.clock.now_ms();
+        if !self.next_timer.may_be_due(now_ms) {
+            return Ok(());
+        }
+        self.next_timer.forget();
+        let fired = self.fire_due(now_ms).await;
+        self.next_timer.note(*fired.as_ref().unwrap_or(&0));
+        fired.map(drop)
+    }
+
+    /// Hands in the timers that are due; says when the first of those that it saw is, a fired one included:
+    /// it is looked at again until it is gone.
+    async fn fire_due(&self, now_ms: u64) -> Result<u64, crate::Error> {
         let range = self.handle.range();
-        let mut left = limits::TIMERS_PER_TICK;
+        let (mut left, mut first_ms) = (limits::TIMERS_PER_TICK, u64::MAX);
         for band in bands(range) {
             let prefix = self.keys.prefix(band, Kind::Timer);
             let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
@@ -65,6 +88,7 @@ impl Attendant {
                 for (key, _) in page.rows {
                     let Some(parts) = keys::decode(&key) else { continue };
                     let Some(timer) = timer_of(&parts) else { continue };
+                    first_ms = first_ms.min(timer.due_ms);
                     if timer.due_ms > now_ms {
                         // Timers of one tenant stand by time: on to the next tenant.
                         let tenant = &key[..key.len() - parts.rest.len()];
@@ -84,26 +108,33 @@ impl Attendant {
                 }
             }
         }
-        Ok(())
+        // What lies behind the last that was fired is not known.
+        Ok(if left > 0 { first_ms } else { 0 })
     }
 
+    /// Goes over all slots within [`limits::SWEEP_TICKS`], a page at a time.
     async fn sweep(&mut self) -> Result<(), crate::Error> {
         let SlotRange { first, last } = self.handle.range();
         let slots = u32::from(last) - u32::from(first) + 1;
-        for _ in 0..slots.div_ceil(TICKS_PER_PASS) {
-            let slot = first + self.next_slot as u16;
-            self.next_slot = (self.next_slot + 1) % slots;
-            for kind in [Kind::Idempotency, Kind::Hold] {
-                self.sweep_slot(slot, kind).await?;
+        self.swept.due += slots;
+        while self.swept.due >= limits::SWEEP_TICKS {
+            self.swept.due -= limits::SWEEP_TICKS;
+            self.sweep_page(first + self.swept.slot as u16).await?;
+            if self.swept.after.is_none() {
+                self.swept.slot = (self.swept.slot + 1) % slots;
             }
         }
         Ok(())
     }
 
-    async fn sweep_slot(&self, slot: u16, kind: Kind) -> Result<(), crate::Error> {
-        let prefix = self.keys.prefix(slot, kind);
-        let to = keys::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let page = self.handle.look(Bound::Included(prefix), to, limits::SWEEP_ROWS).await?;
+    /// Looks at one page of a slot's holds and idempotency keys, between which only places in queues lie.
+    async fn sweep_page(&mut self, slot: u16) -> Result<(), crate::Error> {
+        let first = self.keys.prefix(slot, Kind::Hold);
+        let to = keys::after_prefix(&self.keys.prefix(slot, Kind::Idempotency));
+        let from = self.swept.after.take().map_or(Bound::Included(first), Bound::Excluded);
+        let to = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = self.handle.look(from, to, limits::SWEEP_ROWS).await?;
+        self.swept.after = page.next;
         let mut forget = Vec::new();
         for (key, value) in page.rows {
             if self.may_forget(&key, &value).await {

@@ -22,7 +22,8 @@ use crate::build::Built;
 use crate::flush::Flushed;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::state::{Committed, Found};
-use crate::sweep::Attendant;
+use crate::sweep::{Attendant, Swept};
+use crate::timers::NextTimer;
 use crate::{Keys, Unflushed};
 
 /// What a shard needs to know.
@@ -75,6 +76,8 @@ pub struct Service {
     pub(crate) committed_number: watch::Sender<u64>,
     pub(crate) committed: Committed,
     pub(crate) outstanding: Outstanding,
+    /// What the attendant looks for.
+    pub(crate) next_timer: Arc<NextTimer>,
     /// The last committed record.
     pub(crate) number: u64,
     /// The shard's time, milliseconds since the Unix epoch.
@@ -151,6 +154,7 @@ impl Service {
             handle: handle.clone(),
             committed_number,
             outstanding: Outstanding::default(),
+            next_timer: Arc::default(),
             number: 0,
             last_ms: 0,
             sequence: 1,
@@ -191,7 +195,8 @@ impl Service {
             clock: self.clock.clone(),
             peers: self.peers.clone(),
             keep: self.config.idempotency_retention,
-            next_slot: 0,
+            next_timer: self.next_timer.clone(),
+            swept: Swept::default(),
         };
         let attendant = tokio::spawn(attendant.run());
         let _ = ready.send(Ok(()));

@@ -77,8 +77,11 @@ pub const TIMERS_PER_TICK: usize = 1_024;
 pub const TICK: Duration = Duration::from_millis(500);
 /// Age at which an unanswered message between shards is sent again.
 pub const REDELIVER_AFTER: Duration = Duration::from_secs(2);
-/// Rows one tick of the sweep may look at for expired idempotency keys and tombstones.
+/// Rows one look of the sweep shows of those that may be expired idempotency keys and tombstones.
 pub const SWEEP_ROWS: usize = 2_000;
+/// Ticks of one pass of the sweep over all slots of a shard, about four hours: what may be forgotten is
+/// kept so much longer, and a store that is asked over a network is asked seldom.
+pub const SWEEP_TICKS: u32 = 28_800;
 
 /// Bytes of changed rows of one process that may wait for a flush before a flush begins.
 pub const FLUSH_BYTES: usize = 48 << 20;
@@ -154,6 +157,10 @@ pub const STORE_PAGE_BYTES: usize = 1 << 20;
 pub const STORE_ROWS: usize = 256;
 /// Bytes of keys and values of a transaction with several rows: above 16,384 it would need two phases.
 pub const STORE_FLUSH_BYTES: usize = 16_000;
+/// Slots that share a flush number, and whose rows a transaction may hold together; a power of two. Stored keys
+/// depend on it. More would need fewer transactions, as long as all these slots lie in one region: they do up
+/// to some 256 GB in all, at 256 MB a region.
+pub const STORE_FLUSH_SLOTS: u32 = 64;
 /// Transactions of a flush, and calls that read them back, that are under way at once.
 pub const STORE_FLUSH_IN_FLIGHT: usize = 16;
 /// Transactions of a flush for which the guard is read once.
@@ -166,6 +173,8 @@ pub const STORE_VALUE_BYTES: usize = 1 << 20;
 pub const STORE_NAME_BYTES: usize = 1 << 10;
 /// Age at least of what a shared store lets its service forget: whoever was away for longer has to end.
 pub const STORE_GARBAGE_LAG: Duration = Duration::from_hours(1);
+/// Rows of a page of a move from one store to another: some hundred KiB, and hundreds of transactions.
+pub const MIGRATE_ROWS: usize = 4_096;
 /// Calls without an answer, one after another, after which the connection is made anew ...
 pub const STORE_RECONNECT_AFTER: u32 = 6;
 /// ... at most this often.
@@ -227,6 +236,8 @@ pub const ATTENTION_GAP: Duration = Duration::from_millis(500);
 pub const COORDINATION_DEADLINE: Duration = Duration::from_millis(400);
 /// Pause after a call of the coordination that has failed.
 pub const COORDINATION_RETRY: Duration = Duration::from_millis(100);
+/// Pause of a process that starts while the store is away before it tries again.
+pub const JOIN_AGAIN: Duration = Duration::from_secs(1);
 /// How often joining tries to read or make the map.
 pub const JOIN_TRIES: u32 = 10;
 /// How long a new coordinator waits before it gives away shards that nobody owns: members that start

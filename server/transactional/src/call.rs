@@ -49,15 +49,21 @@ impl Calls {
     }
 
     pub(crate) async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
+        self.measures.carried(Call::Insert, key.len() + value.len());
         self.call(Call::Insert, self.service.insert(start, key, value)).await
     }
 
     pub(crate) async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
+        let bytes = |(key, value): &Mutation| key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.measures.carried(Call::Write, mutations.iter().map(bytes).sum());
         self.call(Call::Write, self.service.write(start, mutations)).await
     }
 
     pub(crate) async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
         let done = self.call(Call::Get, self.service.get(at, key.clone())).await;
+        if let Ok(Some(value)) = &done {
+            self.measures.carried(Call::Get, key.len() + value.len());
+        }
         self.unlocked(done, || Some(keys::only(&key))).await
     }
 
@@ -66,6 +72,8 @@ impl Calls {
         let done = self.call(Call::GetMany, self.service.get_many(at, keys.clone())).await;
         let range = || Some((keys.iter().min()?.clone(), keys::after(keys.iter().max()?)));
         let found = self.unlocked(done, range).await?;
+        let read = keys.iter().zip(&found).filter_map(|(key, value)| Some(key.len() + value.as_ref()?.len()));
+        self.measures.carried(Call::GetMany, read.sum());
         if found.len() == wanted {
             return Ok(found);
         }
@@ -75,6 +83,9 @@ impl Calls {
     pub(crate) async fn scan(&self, at: Timestamp, range: Range, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
         let (from, to) = range.clone();
         let done = self.call(Call::Scan, self.service.scan(at, from, to, limit)).await;
+        if let Ok(rows) = &done {
+            self.measures.carried(Call::Scan, rows.iter().map(|(key, value)| key.len() + value.len()).sum());
+        }
         self.unlocked(done, || Some(range)).await
     }
 

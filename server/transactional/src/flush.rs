@@ -5,7 +5,7 @@
 //! row that was changed since its timestamp, and fails. Never moves the mark before every row is there.
 //!
 //! A row that is not there says nothing of who deleted it, or whether it ever was: an earlier write of it
-//! may still be on its way. So every transaction also writes the flush number of its slot, which is when it
+//! may still be on its way. So every transaction also writes the flush number of its slots, which is when it
 //! began, and a deletion counts once that number is of this flush. Whatever began before, and is late, has
 //! the number among its keys too, and fails.
 
@@ -26,11 +26,11 @@ use crate::settle::Step;
 use crate::shards::{Shard, Term};
 use crate::stored::{FlushNumber, Guard, encode_row};
 
-/// Rows of one slot that are written together.
+/// Rows of neighbouring slots that are written together.
 #[derive(Clone, Debug)]
 struct Part<'a> {
     rows: &'a [Mutation],
-    /// Where the slot's flush number stands. None: the row is too large to be written with it in one phase.
+    /// Where the flush number stands that these slots share. None: the row is too large to be written with it in one phase.
     number: Option<Bytes>,
 }
 
@@ -226,7 +226,7 @@ fn check_guard(shard: &Shard, guard: Guard, epoch: u64, checkpoint: u64) -> Resu
     Ok(())
 }
 
-/// Rows in transactions: several of one slot as long as they are small enough together, else one.
+/// Rows in transactions: several that share a flush number as long as they are small enough together, else one.
 fn transactions(rows: &[Mutation], numbered: bool) -> impl Iterator<Item = Part<'_>> {
     let mut rest = rows;
     std::iter::from_fn(move || {
@@ -265,11 +265,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_has_small_rows_of_one_slot() {
+    fn a_transaction_has_small_rows_of_slots_that_share_a_number() {
         let row = |slot: u8, rest: u8, bytes: usize| {
             (Bytes::from(vec![b'r', 0, 0, 0, 1, 0, slot, rest]), Some(Bytes::from(vec![0; bytes])))
         };
-        let rows = [row(1, 1, 10), row(1, 2, 10), row(2, 1, 10), row(2, 2, 20_000), row(2, 3, 9_000), row(2, 4, 9_000)];
+        let (small, large) = (10, 9_000);
+        let rows = [
+            row(1, 1, small),
+            row(63, 2, small),
+            row(64, 1, small),
+            row(65, 2, 20_000),
+            row(65, 3, large),
+            row(66, 4, large),
+        ];
         let sizes = |rows: &[Mutation]| transactions(rows, true).map(|part| part.rows.len()).collect::<Vec<_>>();
         assert_eq!(sizes(&rows), [2, 1, 1, 1, 1]);
         let small: Vec<Mutation> = (0..200).map(|rest| row(3, rest, 100)).collect();
@@ -280,7 +288,7 @@ mod tests {
         assert_eq!(numbers, [true, true, false, true, true]);
         let part = transactions(&rows, true).next().unwrap();
         let (number, value) = part.mutations(Timestamp(5)).remove(0);
-        assert_eq!((&number[..], value), (&[b'r', 0, 0, 0, 1, 0, 1][..], Some(FlushNumber(5).encode())));
+        assert_eq!((&number[..], value), (&[b'r', 0, 0, 0, 1, 0, 0][..], Some(FlushNumber(5).encode())));
     }
 
     #[test]
@@ -288,7 +296,7 @@ mod tests {
         let row = |slot: u8, rest: u8| {
             (Bytes::from(vec![b'r', 0, 0, 0, 1, 0, slot, rest]), Some(Bytes::from(vec![0; 9_000])))
         };
-        let rows = [row(1, 1), row(1, 2), row(1, 3), row(2, 1), row(2, 2)];
+        let rows = [row(1, 1), row(1, 2), row(2, 3), row(64, 1), row(64, 2)];
         let mut waiting: Vec<Part<'_>> = transactions(&rows, true).collect();
         let mut sizes = Vec::new();
         while !waiting.is_empty() {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! r | a row's key: cluster u32 | slot u16 | more       v | cluster u32 | name    coordination value
-//! r | cluster u32 | slot u16                          flush number of the slot
+//! r | cluster u32 | slot u16                          flush number of the slot and those behind it
 //! j | cluster u32 | shard u32 | number u64            record of a journal
 //! g | cluster u32 | shard u32                         guard
 //! t | cluster u32 | shard u32                         trim mark
@@ -15,6 +15,7 @@
 use std::ops::{Bound, RangeInclusive};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ordermill_station::limits;
 use ordermill_store::ShardId;
 use ordermill_store::keys::after_prefix;
 
@@ -46,6 +47,11 @@ pub type Range = (Bytes, Bytes);
 
 /// Bytes of a flush number's key, with which all rows of its slot begin.
 const SLOT_BYTES: usize = 7;
+/// The bits of a slot's lower byte that all slots with one flush number share.
+const FIRST_OF_GROUP: u8 = {
+    assert!(limits::STORE_FLUSH_SLOTS.is_power_of_two() && limits::STORE_FLUSH_SLOTS <= 256);
+    !((limits::STORE_FLUSH_SLOTS - 1) as u8)
+};
 /// Bytes of a record's key.
 const RECORD_KEY_BYTES: usize = 17;
 
@@ -123,10 +129,14 @@ pub fn row_of(stored: &Bytes) -> Option<Bytes> {
     (stored.first() == Some(&(Space::Rows as u8))).then(|| stored.slice(1..))
 }
 
-/// Where the flush number of the row stands that stands at `stored`: before all rows of its slot, and so
-/// nearly always in their region.
-pub fn flush_number(stored: &Bytes) -> Bytes {
-    stored.slice(..SLOT_BYTES.min(stored.len()))
+/// Where the flush number of the row stands that stands at `stored`: before all rows of its slot and of the
+/// others that share the number, and so nearly always in their region.
+pub fn flush_number(stored: &[u8]) -> Bytes {
+    let mut number = BytesMut::from(&stored[..SLOT_BYTES.min(stored.len())]);
+    if let Some(low) = number.get_mut(SLOT_BYTES - 1) {
+        *low &= FIRST_OF_GROUP;
+    }
+    number.freeze()
 }
 
 /// Whether a flush number stands at `stored`, where otherwise rows do.
@@ -175,7 +185,8 @@ mod tests {
         assert_eq!(KEYS.value("map")[..], [b'v', 1, 2, 3, 4, b'm', b'a', b'p']);
         let row = row(&[1, 2, 3, 4, 9, 8, 7, 6]);
         assert_eq!(row[..], [b'r', 1, 2, 3, 4, 9, 8, 7, 6]);
-        assert_eq!(flush_number(&row)[..], [b'r', 1, 2, 3, 4, 9, 8]);
+        assert_eq!(flush_number(&row)[..], [b'r', 1, 2, 3, 4, 9, 0]);
+        assert_eq!(flush_number(&[b'r', 1, 2, 3, 4, 9, 0xFF, 7])[..], [b'r', 1, 2, 3, 4, 9, 0xC0]);
         assert!(is_flush_number(&flush_number(&row)) && !is_flush_number(&row));
     }
 

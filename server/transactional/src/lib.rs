@@ -15,6 +15,7 @@
 mod append;
 mod call;
 mod flush;
+mod found;
 mod garbage;
 mod journal;
 pub mod keys;

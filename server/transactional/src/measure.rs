@@ -41,6 +41,9 @@ const CALLS: [(Call, &str); 10] = [
 #[derive(Clone)]
 pub(crate) struct Measures {
     seconds: [Histogram; CALLS.len()],
+    answered: [Counter; CALLS.len()],
+    bytes: [Counter; CALLS.len()],
+    transactions: Counter,
     retries: Counter,
     /// Rows that were flushed, and how many transactions that took.
     pub(crate) flushed_rows: Counter,
@@ -55,6 +58,9 @@ impl Measures {
         describe();
         Self {
             seconds: CALLS.map(|(_, name)| histogram!("ordermill_service_call_seconds", "call" => name)),
+            answered: CALLS.map(|(_, name)| counted(name, "ok")),
+            bytes: CALLS.map(|(_, name)| counter!("ordermill_service_bytes_total", "call" => name)),
+            transactions: counter!("ordermill_service_transactions_total"),
             retries: counter!("ordermill_service_retries_total"),
             flushed_rows: counter!("ordermill_store_flushed_rows_total"),
             flush_transactions: counter!("ordermill_store_flush_transactions_total"),
@@ -65,10 +71,18 @@ impl Measures {
 
     pub(crate) fn called(&self, call: Call, took: Duration, failed: Option<&Failure>) {
         self.seconds[call as usize].record(took);
-        if let Some(failure) = failed {
-            let (name, kind) = (CALLS[call as usize].1, kind(failure));
-            counter!("ordermill_service_failures_total", "call" => name, "kind" => kind).increment(1);
+        match failed {
+            None => self.answered[call as usize].increment(1),
+            Some(failure) => counted(CALLS[call as usize].1, kind(failure)).increment(1),
         }
+        if matches!(call, Call::Insert | Call::Write) {
+            self.transactions.increment(1);
+        }
+    }
+
+    /// Counts bytes of keys and values that a call writes, or has read.
+    pub(crate) fn carried(&self, call: Call, bytes: usize) {
+        self.bytes[call as usize].increment(bytes as u64);
     }
 
     /// Versions that nobody reads at `safe_point_ms` or later were let go.
@@ -81,6 +95,11 @@ impl Measures {
     pub(crate) fn tried_again(&self) {
         self.retries.increment(1);
     }
+}
+
+/// Calls of one kind with one outcome: "ok", or what they failed with.
+fn counted(call: &'static str, outcome: &'static str) -> Counter {
+    counter!("ordermill_service_calls_total", "call" => call, "outcome" => outcome)
 }
 
 /// Counts an insert whose call did not say what became of it; `by` says what did: "mine", "another",
@@ -101,7 +120,16 @@ fn kind(failure: &Failure) -> &'static str {
 
 fn describe() {
     describe_histogram!("ordermill_service_call_seconds", Unit::Seconds, "Time of one call of the store's service");
-    describe_counter!("ordermill_service_failures_total", "Calls of the store's service that failed, by kind");
+    describe_counter!("ordermill_service_calls_total", "Calls of the store's service, by kind and outcome");
+    describe_counter!(
+        "ordermill_service_bytes_total",
+        Unit::Bytes,
+        "Keys and values that calls of the store's service wrote (insert, write) or read (get, get_many, scan)"
+    );
+    describe_counter!(
+        "ordermill_service_transactions_total",
+        "Transactions that were sent to be committed: each insert, and each write of one or more keys"
+    );
     describe_counter!("ordermill_service_retries_total", "Tries of the store after one that has failed");
     describe_counter!("ordermill_store_flushed_rows_total", "Rows that were flushed, deletions included");
     describe_counter!("ordermill_store_flush_transactions_total", "Transactions that flushes have sent");

@@ -8,7 +8,7 @@ mod orphan;
 mod pd;
 mod server;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use self::pd::Pd;
 use self::server::Server;
+use crate::network::Network;
 use crate::process::{own_address, until};
 
 /// How both servers are told to be quick and small. A store of one has nobody to wait for; TiKV's defaults
@@ -60,13 +61,24 @@ impl Cluster {
         cluster
     }
 
+    /// The same on a machine of a network that a test has made.
+    pub async fn start_on(network: &Network, machine: u8) -> Self {
+        let mut cluster = Self::pd_at(network.address(machine), Some(network.name(machine))).await;
+        cluster.start_store().await;
+        cluster
+    }
+
     /// Starts a PD alone.
     pub async fn without_store() -> Self {
-        let address = own_address().ip();
+        Self::pd_at(own_address().ip(), None).await
+    }
+
+    /// Starts a PD at an address, in a network namespace if one is named.
+    async fn pd_at(address: IpAddr, namespace: Option<String>) -> Self {
         let [client, peer, store, status] = std::array::from_fn(|_| server::free_address(address));
         let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
         let own = Own {
-            pd: Server::new("PD", binary("ORDERMILL_PD_SERVER"), |directory| {
+            pd: Server::new("PD", namespace.clone(), binary("ORDERMILL_PD_SERVER"), |directory| {
                 vec![
                     "--name=pd".to_owned(),
                     format!("--data-dir={}", directory.join("data").display()),
@@ -74,7 +86,7 @@ impl Cluster {
                     format!("--peer-urls={peer_url}"),
                 ]
             }),
-            store: Server::new("the store", binary("ORDERMILL_TIKV_SERVER"), |directory| {
+            store: Server::new("the store", namespace, binary("ORDERMILL_TIKV_SERVER"), |directory| {
                 let (data, config) = (directory.join("data"), directory.join("config.toml"));
                 // One that does not make its own directories.
                 for name in ["kv", "raft"] {

@@ -36,6 +36,8 @@ const LOG_LINES: usize = 30;
 #[derive(Debug)]
 pub(super) struct Server {
     name: &'static str,
+    /// The network namespace that it runs in; none: this process's own.
+    namespace: Option<String>,
     binary: PathBuf,
     directory: PathBuf,
     arguments: Vec<String>,
@@ -50,10 +52,15 @@ struct Running {
 
 impl Server {
     /// A server that does not run yet; `arguments` are made from its directory, which it keeps.
-    pub(super) fn new(name: &'static str, binary: PathBuf, arguments: impl FnOnce(&Path) -> Vec<String>) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        namespace: Option<String>,
+        binary: PathBuf,
+        arguments: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made").keep();
         let arguments = arguments(&directory);
-        Self { name, binary, directory, arguments, running: None }
+        Self { name, namespace, binary, directory, arguments, running: None }
     }
 
     /// Starts it, for the first time or again.
@@ -61,7 +68,10 @@ impl Server {
         assert!(self.running.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().append(true).create(true).open(self.log()).expect("a log can be written");
         let mut shell = Command::new("sh");
-        shell.args(["-c", HOLD]).arg(&self.directory).arg(&self.binary).args(&self.arguments);
+        shell.args(["-c", HOLD]).arg(&self.directory);
+        // It becomes the server: the process that the shell holds is the server's.
+        shell.args(self.namespace.iter().flat_map(|name| ["ip", "netns", "exec", name]));
+        shell.arg(&self.binary).args(&self.arguments);
         // A proxy of the machine is not for its own loopback.
         shell.env("NO_PROXY", "*").env("no_proxy", "*");
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);

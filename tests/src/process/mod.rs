@@ -118,7 +118,20 @@ pub(crate) fn own_address() -> SocketAddr {
 /// A command of one of the project's binaries, built by the same profile as this test. It ends
 /// with its handle, and finds none of this process's settings.
 fn command(name: &str) -> Command {
-    let mut command = Command::new(binary(name));
+    command_in(None, name)
+}
+
+/// The same in a network namespace.
+fn command_in(namespace: Option<&str>, name: &str) -> Command {
+    let mut command = match namespace {
+        None => Command::new(binary(name)),
+        Some(namespace) => {
+            // It becomes the program: its process is the program's.
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(binary(name));
+            command
+        }
+    };
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
     }

@@ -61,6 +61,11 @@ impl Orderctl {
         Self::spawn(command("orderctl").args(["--server", server]).args(arguments))
     }
 
+    /// Starts another of the project's programs in the same way.
+    pub fn start_program<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Self {
+        Self::spawn(command(name).args(arguments))
+    }
+
     /// Starts it with a standard input that is written to.
     pub fn start_with_input<A: AsRef<OsStr>>(server: &str, arguments: &[A]) -> (Self, ChildStdin) {
         let mut orderctl =

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Ended, Http, collect, command, in_time, own_address, signal};
+use super::{Ended, Http, collect, command_in, in_time, own_address, signal};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub arguments: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// The network namespace that it runs in; none: this process's own.
+    pub namespace: Option<String>,
 }
 
 impl Settings {
@@ -35,12 +37,18 @@ impl Settings {
             listen: own_address(),
             arguments: vec!["--shards".to_owned(), shards.to_string()],
             environment: Vec::new(),
+            namespace: None,
         }
     }
 
     /// A member of a cluster on TiKV, on a free port of an address of its own.
     pub fn member(pd_endpoints: &[String], name: &str, shards: u32) -> Self {
-        let settings = Self::new(PathBuf::new(), shards);
+        Self::member_at(own_address(), pd_endpoints, name, shards)
+    }
+
+    /// The same on a free port of this address.
+    pub fn member_at(listen: SocketAddr, pd_endpoints: &[String], name: &str, shards: u32) -> Self {
+        let settings = Self { listen, ..Self::new(PathBuf::new(), shards) };
         let peers = settings.listen.to_string();
         settings.with(&["--store", "tikv", "--pd-endpoints", &pd_endpoints.join(",")]).with(&[
             "--member-name",
@@ -95,7 +103,7 @@ struct Starting {
 
 impl Starting {
     fn new(settings: &Settings) -> Self {
-        let mut serve = command("ordermill");
+        let mut serve = command_in(settings.namespace.as_deref(), "ordermill");
         serve.arg("serve").arg("--listen").arg(settings.listen.to_string());
         if settings.data_dir.as_os_str().is_empty() {
             serve.args(&settings.arguments);

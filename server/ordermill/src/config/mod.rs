@@ -59,7 +59,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// All three of `--{name}-ca`, `-certificate` and `-key`, or none.
-    fn of(name: &str, files: [&Option<PathBuf>; 3]) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn of(name: &str, files: [&Option<PathBuf>; 3]) -> anyhow::Result<Option<Self>> {
         match files {
             [None, None, None] => Ok(None),
             [Some(ca), Some(certificate), Some(key)] => {

@@ -1,0 +1,228 @@
+//! What an order costs where several processes share a store on TiKV: a real PD, a real store that speaks
+//! TiKV's protocol and one member, at several rates, counted by the member itself.
+//!
+//! Counts what is sent, not what TiKV makes of it: a transaction of one phase is one raft write there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use ordermill_tests::cluster::Cluster;
+
+use crate::load::{self, Load};
+use crate::report;
+use crate::server::Server;
+
+/// What is run, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Orders per second, sent whether or not the ones before are answered; a run as fast as it goes follows.
+    #[arg(long, value_delimiter = ',', default_values_t = [10.0, 100.0, 1_000.0])]
+    rates: Vec<f64>,
+    /// Seconds of each load.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Shards of the cluster.
+    #[arg(long, default_value_t = 64)]
+    shards: u32,
+    /// Another `ordermill` than the one built beside this program: to compare.
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// Where results are written, behind what is there of other workloads.
+    #[arg(long, default_value = "bench/RESULTS.md")]
+    out: PathBuf,
+}
+
+const CONNECTIONS: u64 = 64;
+const OPEN_CONNECTIONS: u64 = 256;
+/// Longer than a changed row waits for its flush: what a load has changed is flushed when it is counted.
+const FLUSHED_AFTER: Duration = Duration::from_secs(12);
+/// How long a member at rest is watched.
+const REST: Duration = Duration::from_secs(20);
+
+/// What a member counts, by figure.
+#[derive(Clone, Debug, Default)]
+struct Counts(BTreeMap<&'static str, f64>);
+
+/// How a figure is counted.
+type Count = fn(&Scraped) -> f64;
+
+/// Figures in the order in which they are shown.
+const FIGURES: &[(&str, Count)] = &[
+    ("write transactions (raft writes)", |of| of.calls(&["insert", "write"])),
+    ("… appends to journals", |of| of.calls(&["insert"])),
+    ("… flushes of rows", |of| of.sum("ordermill_store_flush_transactions_total", &[])),
+    ("… marks and coordination", |of| of.calls(&["write"]) - of.sum("ordermill_store_flush_transactions_total", &[])),
+    ("reads", |of| of.calls(&["get", "get_many", "scan"])),
+    ("… of one key", |of| of.calls(&["get"])),
+    ("… of several keys", |of| of.calls(&["get_many"])),
+    ("… of a range", |of| of.calls(&["scan"])),
+    ("timestamps", |of| of.calls(&["timestamp", "begin"])),
+    ("KiB written (keys and values)", |of| of.bytes(&["insert", "write"]) / 1_024.0),
+    ("KiB read (keys and values)", |of| of.bytes(&["get", "get_many", "scan"]) / 1_024.0),
+    ("rows flushed", |of| of.sum("ordermill_store_flushed_rows_total", &[])),
+    ("calls that were tried again", |of| of.sum("ordermill_service_retries_total", &[])),
+    ("CPU of the member, ms", |of| of.cpu_s * 1e3),
+];
+
+/// A member's metrics at one time.
+struct Scraped {
+    metrics: String,
+    cpu_s: f64,
+}
+
+impl Scraped {
+    /// The sum of a metric over the lines that hold each of `labels`.
+    fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let lines = self.metrics.lines().filter(of_name);
+        let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    fn each(&self, name: &str, calls: &[&str]) -> f64 {
+        calls.iter().map(|call| self.sum(name, &[&format!("call=\"{call}\"")])).sum()
+    }
+
+    fn calls(&self, calls: &[&str]) -> f64 {
+        self.each("ordermill_service_calls_total", calls)
+    }
+
+    fn bytes(&self, calls: &[&str]) -> f64 {
+        self.each("ordermill_service_bytes_total", calls)
+    }
+}
+
+impl Counts {
+    async fn of(server: &Server) -> Result<Self> {
+        let scraped = Scraped { cpu_s: server.cpu_s()?, metrics: server.metrics().await? };
+        Ok(Self(FIGURES.iter().map(|(name, count)| (*name, count(&scraped))).collect()))
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self(self.0.iter().map(|(name, now)| (*name, now - before.0[name])).collect())
+    }
+
+    /// Without what `rest` would have been counted in `seconds`, per each of `count`.
+    fn per_order(&self, rest: &Self, seconds: f64, count: f64) -> Self {
+        let each = |(name, value): (&&'static str, &f64)| (*name, (value - rest.0[name] * seconds) / count.max(1.0));
+        Self(self.0.iter().map(each).collect())
+    }
+}
+
+/// One load.
+struct Column {
+    head: String,
+    load: Option<[String; 3]>,
+    counts: Counts,
+}
+
+/// Runs all loads on one member and writes the results.
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
+    let cluster = Cluster::start().await;
+    let server = Server::member(arguments.program.as_deref(), &cluster.pd_endpoints(), arguments.shards)?;
+    println!("a member with {} shards serves at {}", arguments.shards, server.address);
+    load::stock(server.address, 1 << 40).await?;
+    tokio::time::sleep(FLUSHED_AFTER).await;
+    let rest = {
+        let (before, seconds) = watched(&server, tokio::time::sleep(REST)).await?;
+        before.per_order(&Counts(FIGURES.iter().map(|(name, _)| (*name, 0.0)).collect()), 0.0, seconds)
+    };
+    let mut columns = vec![Column { head: "at rest, per second".to_owned(), load: None, counts: rest.clone() }];
+    let rates = arguments.rates.iter().map(|rate| Some(*rate)).chain([None]);
+    for (number, rate) in rates.enumerate() {
+        let load = Load {
+            address: server.address,
+            // Few where the rate is low: the server closes what is silent for long.
+            connections: rate.map_or(CONNECTIONS, |rate| ((rate * 2.0) as u64).clamp(1, OPEN_CONNECTIONS)),
+            lasts: Duration::from_secs(arguments.seconds),
+            hot: false,
+            rate,
+            first: (number as u64 + 1) << 32,
+        };
+        let mut outcome = None;
+        let work = async {
+            outcome = Some(load.run().await);
+            tokio::time::sleep(FLUSHED_AFTER).await;
+        };
+        let (counts, seconds) = watched(&server, work).await?;
+        let outcome = outcome.expect("the load was run")?;
+        ensure!(outcome.confirmed == outcome.count, "every order can be met");
+        let ms = |quantile| format!("{:.1}", outcome.latency_us.value_at_quantile(quantile) as f64 / 1e3);
+        let head = rate.map_or("as fast as it goes".to_owned(), |rate| format!("{} orders/s", report::number(rate, 0)));
+        println!("{head}: {} orders, {:.1}/s, p99 {} ms", outcome.count, outcome.per_s, ms(0.99));
+        let load = Some([report::number(outcome.per_s, 0), ms(0.5), ms(0.99)]);
+        columns.push(Column { head, load, counts: counts.per_order(&rest, seconds, outcome.count as f64) });
+    }
+    let section = section(arguments, &columns);
+    print!("{section}");
+    write(&arguments.out, &section)
+}
+
+/// What a member counts while `work` is done, and how many seconds that takes.
+#[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+async fn watched(server: &Server, work: impl Future<Output = ()>) -> Result<(Counts, f64)> {
+    let (before, begun) = (Counts::of(server).await?, Instant::now());
+    work.await;
+    Ok((Counts::of(server).await?.since(&before), begun.elapsed().as_secs_f64()))
+}
+
+fn section(arguments: &Arguments, columns: &[Column]) -> String {
+    let mut out = format!(
+        "{}\n\nWritten by `cargo xtask bench tikv`: a real PD, a store that speaks TiKV's protocol and one member with {} \
+         shards, all on this machine, {}{}.\nOrders of two lines over {} items, {} s of each load. Per order, after what \
+         the member does at rest was taken off; flushes of\neverything that a load has changed are counted. What \
+         dominates, and what was done about it, is in\n[0012](../docs/decisions/0012-cost-on-tikv.md).\n\n",
+        report::ON_TIKV.trim_start(),
+        arguments.shards,
+        report::machine(),
+        if cfg!(debug_assertions) { ", built without optimisation" } else { "" },
+        report::number(crate::shape::ITEMS as f64, 0),
+        arguments.seconds,
+    );
+    let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!(" {cell} |")).collect();
+        writeln!(out, "| {name} |{cells}").expect("a text takes everything");
+    };
+    row("per order", &mut columns.iter().map(|column| column.head.clone()));
+    row("---", &mut columns.iter().map(|_| "---".to_owned()));
+    for (at, name) in ["orders/s", "p50, ms", "p99, ms"].into_iter().enumerate() {
+        let cell = |column: &Column| column.load.as_ref().map(|load| load[at].clone()).unwrap_or_default();
+        row(name, &mut columns.iter().map(cell));
+    }
+    for (name, _) in FIGURES {
+        // A difference that is nothing has a sign of its own.
+        row(name, &mut columns.iter().map(|column| report::number(column.counts.0[name].max(0.0), 2)));
+    }
+    out
+}
+
+/// Puts the section behind what the file holds of other workloads.
+fn write(path: &Path, section: &str) -> Result<()> {
+    let (others, _) = report::parts(path)?;
+    Ok(std::fs::write(path, format!("{}\n\n{section}", others.trim_end()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_summed_by_name_and_label() {
+        let metrics = "# HELP a_total x\na_total{call=\"get\",outcome=\"ok\"} 5\na_total{call=\"get\",outcome=\"locked\"} 2\n\
+                       a_total{call=\"get_many\",outcome=\"ok\"} 9\na_total_more 3\nb 1.5\n";
+        let scraped = Scraped { metrics: metrics.to_owned(), cpu_s: 0.0 };
+        assert!((scraped.each("a_total", &["get"]) - 7.0).abs() < 1e-9);
+        assert!((scraped.sum("a_total", &[]) - 16.0).abs() < 1e-9);
+        assert!((scraped.sum("b", &[]) - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_done_at_rest_is_no_cost_of_an_order() {
+        let counts = |reads: f64| Counts(BTreeMap::from([("reads", reads)]));
+        let each = counts(500.0).per_order(&counts(10.0), 30.0, 100.0);
+        assert!((each.0["reads"] - 2.0).abs() < 1e-9);
+    }
+}
