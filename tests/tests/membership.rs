@@ -1,6 +1,7 @@
 //! Members on one PD and store, from outside: what is read without the owner of a shard, who lets old
 //! versions go, and who may not join.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ordermill_api::{Item, ProblemKind};
@@ -118,8 +119,7 @@ async fn the_coordinator_alone_lets_old_versions_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_that_does_not_know_the_stores_format_ends_and_says_why() {
     let cluster = Cluster::start().await;
-    let store =
-        Transactional::new(Config::new(1, 7), std::sync::Arc::new(cluster.client().await), clock::System::shared());
+    let store = Transactional::new(Config::new(1, 7), Arc::new(cluster.client().await), clock::System::shared());
     let newer = Map::first(SHARDS, FORMAT + 1).encode();
     assert!(store.compare_and_set("map", None, newer).await.expect("the store answers"));
     let ended = Server::try_start(Settings::member(&cluster.pd_endpoints(), "old", SHARDS)).await;
@@ -130,5 +130,28 @@ async fn a_build_that_does_not_know_the_stores_format_ends_and_says_why() {
          {FORMAT} to {FORMAT}",
         FORMAT + 1
     );
+    assert!(ended.stderr.contains(&why), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_store_has_moved_on_to_a_newer_format_ends_and_says_why() {
+    let cluster = Cluster::start().await;
+    let (mut first, old) = (member(&cluster, "first").await, member(&cluster, "old").await);
+    let service = Arc::new(cluster.client().await);
+    let store = Transactional::new(Config::new(1, 7), service, clock::System::shared());
+    // As a newer build would, once everybody seemed to be new.
+    until("the newer format", async || {
+        let bytes = store.load("map").await.map_err(|error| error.to_string())?.expect("there is a map");
+        let mut map = Map::decode(&bytes).expect("it can be read");
+        (map.format, map.version) = (FORMAT + 1, map.version + 1);
+        let done = store.compare_and_set("map", Some(bytes), map.encode()).await.map_err(|error| error.to_string())?;
+        if done { Ok(()) } else { Err("another map was written meanwhile".to_owned()) }
+    })
+    .await;
+    // Whoever coordinates next begins with the map that is there.
+    first.kill().await;
+    let ended = old.ended().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let why = format!("this process can be a member no longer: the store is in format {}", FORMAT + 1);
     assert!(ended.stderr.contains(&why), "{ended:?}");
 }

@@ -1,6 +1,6 @@
 //! This process as a member of a cluster: its connections, its part in the membership, its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use ordermill_journal::FORMAT;
@@ -25,16 +25,19 @@ pub(crate) struct Membership {
     stop: oneshot::Sender<()>,
     answering: JoinHandle<()>,
     collecting: Option<JoinHandle<()>>,
+    /// Why this process may be a member no longer, once that is so.
+    fault: Arc<OnceLock<String>>,
 }
 
 impl Membership {
-    /// Answers other members no longer.
-    pub(crate) async fn end(self) {
+    /// Answers other members no longer. Says why this process had to end, if it had to.
+    pub(crate) async fn end(self) -> Option<String> {
         let _ = self.stop.send(());
         let _ = self.answering.await;
         if let Some(collecting) = self.collecting {
             collecting.abort();
         }
+        self.fault.get().cloned()
     }
 }
 
@@ -101,7 +104,8 @@ pub(crate) async fn join(
     let (stop, stopped) = oneshot::channel();
     let answering = ordermill_peer::serve(config, listener, router.service(), async { drop(stopped.await) });
     let answering = tokio::spawn(answering);
-    let still = router.clone();
+    let (still, fault) = (router.clone(), Arc::new(OnceLock::new()));
+    let why = fault.clone();
     tokio::spawn(async move {
         let error = tokio::select! {
             ended = service.run() => ended.err().map(|error| error.to_string()),
@@ -109,11 +113,12 @@ pub(crate) async fn join(
         };
         if let Some(error) = error {
             tracing::error!(%error, "this process can be a member no longer");
+            let _ = why.set(error);
             failed.send_replace(true);
         }
     });
     let collecting = collects.zip(router.members().cloned());
     let collecting = collecting.map(|(store, members)| tokio::spawn(garbage::collect(store, members, clock.clone())));
     tracing::info!(member = %member.name, incarnation = format!("{incarnation:016x}"), %address, "joined");
-    Ok((router, Membership { stop, answering, collecting }))
+    Ok((router, Membership { stop, answering, collecting, fault }))
 }

@@ -68,10 +68,14 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     }
     (&mut http).await.context("the HTTP server has failed")?;
     let closed = router.close().await.map_err(|error| anyhow::anyhow!("the store could not be closed: {error}"));
-    if let Some(membership) = membership {
-        membership.end().await;
-    }
+    let fault = match membership {
+        Some(membership) => membership.end().await,
+        None => None,
+    };
     closed?;
+    if let Some(fault) = fault {
+        anyhow::bail!("this process can be a member no longer: {fault}");
+    }
     tracing::info!("stopped");
     Ok(())
 }
