@@ -12,6 +12,7 @@ use ordermill_store::Store as _;
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::process::{Http, Server, Settings, problem, until};
 use ordermill_transactional::{Config, Transactional};
+use parking_lot::Mutex;
 use serde_json::json;
 
 const SHARDS: u32 = 4;
@@ -45,11 +46,16 @@ async fn set(http: &Http, on_hand: u64) {
 
 /// Reads all items until all are as they were set and lack nothing. Says the ages of each until then.
 async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
-    let (mut versions, mut ages) = ([0; ITEMS], vec![Vec::new(); ITEMS]);
-    until("the last flush", async || {
-        let mut open = Vec::new();
+    let seen = Mutex::new(([0; ITEMS], vec![Vec::new(); ITEMS]));
+    until("the last flush", || async {
+        let mut found = Vec::new();
         for number in 0..ITEMS {
-            let Some((item, age)) = stale(http, number).await else {
+            found.push(stale(http, number).await);
+        }
+        let (versions, ages) = &mut *seen.lock();
+        let mut open = Vec::new();
+        for (number, found) in found.into_iter().enumerate() {
+            let Some((item, age)) = found else {
                 open.push(format!("no sku-{number}"));
                 continue;
             };
@@ -66,7 +72,7 @@ async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
         if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) }
     })
     .await;
-    ages
+    seen.into_inner().1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
