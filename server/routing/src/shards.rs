@@ -57,7 +57,15 @@ impl Shards {
     /// No shards yet: [`Shards::show`] is called before anything is asked.
     pub(crate) fn new(keys: Keys, clock: clock::Shared, cluster: Option<Cluster>) -> Self {
         let view = RwLock::new(Arc::new(View::empty()));
-        Self { keys, clock, view, changed: watch::channel(0).0, news: Notify::new(), cluster, closing: AtomicBool::new(false) }
+        Self {
+            keys,
+            clock,
+            view,
+            changed: watch::channel(0).0,
+            news: Notify::new(),
+            cluster,
+            closing: AtomicBool::new(false),
+        }
     }
 
     /// The other members; none when this process is alone.

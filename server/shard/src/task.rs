@@ -21,6 +21,7 @@ use crate::batch::{Batch, Closed};
 use crate::build::Built;
 use crate::flush::Flushed;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
+use crate::planted::Planted;
 use crate::state::{Committed, Found};
 use crate::sweep::Attendant;
 use crate::{Keys, Unflushed};
@@ -46,6 +47,9 @@ pub struct Config {
     pub journal_retention: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_retention: Duration,
+    /// The step that a test leaves out.
+    #[cfg(feature = "planted-faults")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 /// A command that waits for its batch.
@@ -136,6 +140,7 @@ impl Service {
             limits::MAILBOX,
             limits::MAILBOX_MESSAGES,
         );
+        let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
         let service = Self {
             keys: Keys { cluster: config.cluster },
             gauges: handle.gauges(),
@@ -191,6 +196,7 @@ impl Service {
             clock: self.clock.clone(),
             peers: self.peers.clone(),
             keep: self.config.idempotency_retention,
+            releases: self.config.leaves_out(Planted::ReleaseByItself),
             next_slot: 0,
         };
         let attendant = tokio::spawn(attendant.run());

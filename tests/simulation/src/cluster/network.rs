@@ -118,7 +118,14 @@ impl Net {
 
     fn way(&self) -> Duration {
         let mut state = self.state.lock();
-        let slow = if state.slow > 0 && { let slow = state.slow; state.lots.in_thousand(slow) } { 50 } else { 1 };
+        let slow = if state.slow > 0 && {
+            let slow = state.slow;
+            state.lots.in_thousand(slow)
+        } {
+            50
+        } else {
+            1
+        };
         let most = state.way_us * slow;
         Duration::from_micros(state.lots.skewed(50, most))
     }
@@ -141,7 +148,12 @@ impl Net {
     }
 
     /// Carries what `from` writes to `to`, until one of the two ends it.
-    async fn carry(self: Arc<Self>, ends: (Node, Node), mut out: ReadHalf<DuplexStream>, mut into: WriteHalf<DuplexStream>) {
+    async fn carry(
+        self: Arc<Self>,
+        ends: (Node, Node),
+        mut out: ReadHalf<DuplexStream>,
+        mut into: WriteHalf<DuplexStream>,
+    ) {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let Ok(length) = out.read(&mut piece).await else { return };
