@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `servers`, `demo`, `bench`, `codegen`, `tidy`.
+//! The project's chores: `cargo xtask test`, `sim`, `servers`, `demo`, `bench`, `codegen`, `tidy`.
 //!
 //! Knows how to call the project's own tools; knows nothing of orders.
 
@@ -31,6 +31,12 @@ enum Chore {
         #[command(flatten)]
         servers: servers::Arguments,
     },
+    /// Simulate whole clusters: one seed with its log (`--seed N`), or new ones until one fails (`--minutes M`).
+    Sim {
+        /// Passed on to the simulation.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the PD and the store that tests run against, and print where they are.
     Servers,
     /// Build, start the engine, feed it generated orders, and stay up.
@@ -50,6 +56,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test { fast, servers } => test::run(fast, &servers),
+        Chore::Sim { arguments } => run::sim(&arguments),
         Chore::Servers => servers::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Bench { arguments } => run::bench(&arguments),

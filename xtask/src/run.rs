@@ -50,3 +50,10 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     bench.current_dir(root()).args(arguments);
     check(bench)
 }
+
+/// Simulates whole clusters.
+pub(crate) fn sim(arguments: &[String]) -> Result<()> {
+    let mut sim = command(env!("CARGO"), &["run", "--quiet", "--locked", "--package", "ordermill-simulation", "--"]);
+    sim.args(arguments);
+    check(sim)
+}

@@ -22,7 +22,7 @@ const CHECKS: &[Suite] = &[
 const UNIT: Suite =
     ("unit and property tests", |_| run::cargo(&["test", "--workspace", "--locked", "--exclude", "ordermill-tests"]));
 
-/// The protocol of the shared store with steps left out: its tests have to notice. A build of its own, so that no
+/// The shared store and whole clusters on it with steps left out: their tests have to notice. A build of its own, so that no
 /// other one can leave anything out.
 const PLANTED: Suite = ("planted faults", |_| {
     run::cargo(&["test", "--locked", "--package", "ordermill-simulation", "--features", "planted-faults"])

@@ -44,6 +44,9 @@ pub struct Config {
     pub journal_retention: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_retention: Duration,
+    /// The step that a test leaves out.
+    #[cfg(feature = "planted-faults")]
+    pub planted: Option<ordermill_shard::Planted>,
 }
 
 /// Whether requests can be served.
@@ -427,6 +430,8 @@ impl Template {
             flush_interval: config.flush_interval,
             journal_retention: config.journal_retention,
             idempotency_retention: config.idempotency_retention,
+            #[cfg(feature = "planted-faults")]
+            planted: config.planted,
         }
     }
 }

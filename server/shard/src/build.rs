@@ -13,6 +13,7 @@ use ordermill_store::keys::RowKey;
 
 use crate::batch::{Batch, Closed};
 use crate::handle::Sink;
+use crate::planted::Planted;
 use crate::rows::{decoded, hints};
 use crate::state::Found;
 use crate::task::{Appending, Service};
@@ -62,14 +63,28 @@ impl Service {
                     self.build(most).await?
                 }
             };
-            let Built { closed, answers, began } = built;
+            let Built { closed, mut answers, began } = built;
             let Some(closed) = closed else {
                 self.answer(answers);
                 continue;
             };
             let (store, id, number, bytes) =
                 (self.store.clone(), self.config.id, self.number + 1, closed.bytes.clone());
-            let done = Box::pin(async move { store.append(id, number, bytes).await });
+            if self.config.leaves_out(Planted::AcknowledgeEarly) {
+                self.answer(std::mem::take(&mut answers));
+            }
+            let early = self.config.leaves_out(Planted::FlushEarly).then(|| {
+                let mut rows: Vec<_> =
+                    closed.changes.iter().map(|(key, value)| (key.to_bytes(), value.clone())).collect();
+                rows.sort();
+                rows
+            });
+            let done = Box::pin(async move {
+                if let Some(rows) = early {
+                    store.flush(id, rows, number - 1).await?;
+                }
+                store.append(id, number, bytes).await
+            });
             return Ok(Some(Appending { closed, answers, began, done }));
         }
     }

@@ -207,6 +207,11 @@ impl Handle {
         (handle, Lanes { messages: messages_in, steps: steps_in, creates: creates_in, reads: reads_in })
     }
 
+    /// The same for tests that leave proofs out.
+    pub(crate) fn without_proofs(self) -> Self {
+        Self { proofs: None, ..self }
+    }
+
     pub(crate) fn gauges(&self) -> Arc<Gauges> {
         self.gauges.clone()
     }

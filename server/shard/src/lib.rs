@@ -15,6 +15,7 @@ mod flush;
 mod generation;
 mod handle;
 mod keys;
+mod planted;
 mod proof;
 mod recover;
 mod rows;
@@ -27,5 +28,7 @@ mod unflushed;
 pub use convert::{Row, decode_row, status_of};
 pub use handle::{Error, Handle, Pending, Reply, Scan, Vitals};
 pub use keys::Keys;
+#[cfg(feature = "planted-faults")]
+pub use planted::Planted;
 pub use task::{Config, Service};
 pub use unflushed::Unflushed;

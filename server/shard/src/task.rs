@@ -21,6 +21,7 @@ use crate::batch::{Batch, Closed};
 use crate::build::Built;
 use crate::flush::Flushed;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
+use crate::planted::Planted;
 use crate::state::{Committed, Found};
 use crate::sweep::{Attendant, Swept};
 use crate::timers::NextTimer;
@@ -47,6 +48,9 @@ pub struct Config {
     pub journal_retention: Duration,
     /// How long an idempotency key is remembered.
     pub idempotency_retention: Duration,
+    /// The step that a test leaves out.
+    #[cfg(feature = "planted-faults")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 /// A command that waits for its batch.
@@ -139,6 +143,7 @@ impl Service {
             limits::MAILBOX,
             limits::MAILBOX_MESSAGES,
         );
+        let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
         let service = Self {
             keys: Keys { cluster: config.cluster },
             gauges: handle.gauges(),
@@ -197,6 +202,7 @@ impl Service {
             keep: self.config.idempotency_retention,
             next_timer: self.next_timer.clone(),
             swept: Swept::default(),
+            releases: self.config.leaves_out(Planted::ReleaseByItself),
         };
         let attendant = tokio::spawn(attendant.run());
         let _ = ready.send(Ok(()));

@@ -95,14 +95,13 @@ impl Inner {
         max_bytes: usize,
         careful: bool,
     ) -> Result<Vec<Record>, Trouble> {
-        let term = shard.term().ok();
-        if let Some(Term { trimmed, last, .. }) = term {
-            if after < trimmed {
-                return Err(too_late(shard.id, after, trimmed).into());
-            }
-            if after >= last {
-                return Ok(Vec::new());
-            }
+        // Behind its last record an owner knows of nothing; but one that has handed the shard over does not know
+        // that either, and others have gone on.
+        let term = shard.term().ok().filter(|term| after < term.last);
+        if let Some(Term { trimmed, .. }) = term
+            && after < trimmed
+        {
+            return Err(too_late(shard.id, after, trimmed).into());
         }
         let at = self.calls.timestamp().await?;
         if term.is_none() || careful {
@@ -207,9 +206,6 @@ impl Inner {
 
     pub(crate) async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
         let shard = self.shard(shard)?;
-        if let Some(extent) = shard.extent() {
-            return Ok(extent);
-        }
         let mut patience = self.calls.patience(limits::STORE_PATIENCE);
         let Seen { guard, mark, last, .. } = self.tail(&shard, &mut patience).await?;
         Ok(Extent { checkpoint: guard.checkpoint, trimmed: mark.through, last })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordermill_station::limits;
-use ordermill_store::{Error, Extent, ShardId};
+use ordermill_store::{Error, ShardId};
 use parking_lot::Mutex;
 
 use crate::service::Timestamp;
@@ -162,16 +162,6 @@ impl Shard {
     pub(crate) fn saw(&self, number: u64) {
         let mut state = self.state.lock();
         state.known = state.known.max(number);
-    }
-
-    /// How far the journal is, if this process owns it.
-    pub(crate) fn extent(&self) -> Option<Extent> {
-        match &self.state.lock().owner {
-            Owner::Here(Term { checkpoint, trimmed, last, .. }) => {
-                Some(Extent { checkpoint: *checkpoint, trimmed: *trimmed, last: *last })
-            }
-            _ => None,
-        }
     }
 
     /// Begins an append of `number`; there is one at a time.

@@ -262,9 +262,24 @@ async fn trimming_goes_on_where_an_earlier_owner_stopped() {
     let extent = third.take_over(A, &fence_after).await.unwrap();
     assert_eq!(extent, Extent { checkpoint: fence, trimmed: fence, last: fence + 1 });
     assert_eq!(asked.lock().as_deref(), Some(&b"fence"[..]));
-    assert_eq!(new.extent(A).await.unwrap().last, fence, "it has not heard of it");
     assert!(matches!(new.prove(A).await, Err(Error::Fenced(_))));
     assert_eq!(new.extent(A).await.unwrap(), extent);
+}
+
+/// One that has handed its shard over is told nothing, and does not take its own last record for the end.
+#[tokio::test(start_paused = true)]
+async fn a_former_owner_reads_what_later_ones_have_written() {
+    let service = Arc::new(Mvcc::new(3));
+    let (former, last) = owner(service.clone(), 1).await;
+    former.append(A, last + 1, "a".into()).await.unwrap();
+    former.flush(A, Vec::new(), last + 1).await.unwrap();
+    let (later, fence) = owner(service.clone(), 2).await;
+    later.append(A, fence + 1, "b".into()).await.unwrap();
+    assert_eq!(numbers(&former, last + 1).await.unwrap(), [fence, fence + 1]);
+    later.flush(A, Vec::new(), fence + 1).await.unwrap();
+    later.trim(A, fence).await.unwrap();
+    let extent = Extent { checkpoint: fence + 1, trimmed: fence, last: fence + 1 };
+    assert_eq!(former.extent(A).await.unwrap(), extent);
 }
 
 /// Found by a seed: whoever was stopped between looking for the last record and writing behind it finds a

@@ -19,7 +19,7 @@ use crate::Lots;
 /// Longest time until everything has settled once nothing goes wrong any more.
 const SETTLED: Duration = Duration::from_mins(3);
 /// Until what was still under way has arrived, or never will.
-const LATE: Duration = Duration::from_mins(2);
+const LATE: Duration = Duration::from_millis(2 * super::faults::LATE_MS);
 /// Empty pages in a row that end the feed.
 const EMPTY_PAGES: u32 = 5;
 /// Longest wait for one answer.

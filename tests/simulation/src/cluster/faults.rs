@@ -12,6 +12,8 @@ use crate::{Lots, Plan};
 
 /// Seats that members may have.
 const SEATS: u64 = 5;
+/// How late a write may land at most, milliseconds.
+pub(super) const LATE_MS: u64 = 20_000;
 
 /// What goes wrong with the store: some of everything, more or less often.
 pub(super) fn plan(lots: &mut Lots) -> Plan {
@@ -23,7 +25,7 @@ pub(super) fn plan(lots: &mut Lots) -> Plan {
         fails: times(rough.fails),
         lost_reply: times(rough.lost_reply),
         late: times(rough.late),
-        late_ms: rough.late_ms,
+        late_ms: LATE_MS,
         silent: times(rough.silent),
         own_conflict: times(rough.own_conflict),
         two_phases: times(rough.two_phases),

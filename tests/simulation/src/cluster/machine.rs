@@ -59,9 +59,7 @@ impl Machine {
     ) -> Result<Arc<Self>, String> {
         let clock = Skewed::shared(parts.origin, skew_ms);
         let client = Client::new(Arc::clone(&parts.service), plan, seed);
-        let mut config = ordermill_transactional::Config::new(CLUSTER, node);
-        parts.settings.configure_store(&mut config);
-        let store = Arc::new(Transactional::new(config, Arc::new(client.clone()), clock.clone()));
+        let store = Arc::new(Transactional::new(parts.settings.store(node), Arc::new(client.clone()), clock.clone()));
         let name = format!("run-{node}");
         let hello = Hello { cluster: CLUSTER, incarnation: node, name: name.clone() };
         let peer = ordermill_peer::Config::new(hello, clock.clone());

@@ -30,6 +30,8 @@ pub use self::log::Counts;
 use self::log::Log;
 use self::machine::Parts;
 use self::network::Net;
+#[cfg(feature = "planted-faults")]
+pub use self::settings::Planted;
 pub use self::settings::Settings;
 use self::world::World;
 use crate::{Lots, Mvcc};

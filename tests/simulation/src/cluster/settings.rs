@@ -17,16 +17,43 @@ pub struct Settings {
     pub time: Duration,
     /// Whether anything goes wrong.
     pub faults: bool,
+    /// What the server leaves out or does wrong.
+    #[cfg(feature = "planted-faults")]
+    pub planted: Option<Planted>,
+}
+
+/// A step that the server leaves out or does wrong.
+#[cfg(feature = "planted-faults")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// In its store.
+    Store(ordermill_transactional::Planted),
+    /// In its shards.
+    Shard(ordermill_shard::Planted),
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { members: 3, shards: 6, customers: 5, time: Duration::from_secs(60), faults: true }
+        Self {
+            members: 3,
+            shards: 6,
+            customers: 5,
+            time: Duration::from_secs(60),
+            faults: true,
+            #[cfg(feature = "planted-faults")]
+            planted: None,
+        }
     }
 }
 
 impl Settings {
-    pub(super) fn configure_store(&self, _config: &mut ordermill_transactional::Config) {}
+    pub(super) fn store(&self, incarnation: u64) -> ordermill_transactional::Config {
+        ordermill_transactional::Config {
+            #[cfg(feature = "planted-faults")]
+            planted: if let Some(Planted::Store(step)) = self.planted { Some(step) } else { None },
+            ..ordermill_transactional::Config::new(CLUSTER, incarnation)
+        }
+    }
 
     pub(super) fn routing(&self) -> ordermill_routing::Config {
         ordermill_routing::Config {
@@ -37,6 +64,8 @@ impl Settings {
             flush_interval: Duration::from_secs(3),
             journal_retention: Duration::from_hours(1),
             idempotency_retention: Duration::from_hours(1),
+            #[cfg(feature = "planted-faults")]
+            planted: if let Some(Planted::Shard(step)) = self.planted { Some(step) } else { None },
         }
     }
 }

@@ -1,0 +1,62 @@
+//! Whole clusters in simulated time, some seeds of them. `cargo xtask sim` runs others.
+
+#[cfg(feature = "planted-faults")]
+mod planted;
+
+use ordermill_simulation::cluster::{Counts, Report, Settings, run};
+
+/// Seeds that are run with faults.
+const SEEDS: u64 = 12;
+
+fn check(seed: u64, settings: &Settings) -> Report {
+    let report = run(seed, settings);
+    let tail = &report.log[report.log.len().saturating_sub(30)..];
+    assert!(report.wrong.is_empty(), "cargo xtask sim --seed {seed}: {:#?}\n{tail:#?}", report.wrong);
+    report
+}
+
+#[test]
+fn a_cluster_without_faults_takes_orders_and_settles() {
+    let report = check(1, &Settings { faults: false, ..Settings::default() });
+    assert!(report.counts.orders > 20 && report.counts.unknown == 0, "{:?}", report.counts);
+}
+
+#[test]
+fn clusters_keep_their_promises_whatever_goes_wrong() {
+    let mut all = Counts::default();
+    (0..SEEDS).for_each(|seed| all.add(&check(seed, &Settings::default()).counts));
+    println!("{SEEDS} seeds: {all:?}");
+    // Otherwise nothing of the above was tried.
+    assert!(all.orders > 40 * SEEDS && all.reads > 40 * SEEDS && all.events > 100 * SEEDS, "{all:?}");
+    assert!(all.faults > 10 * SEEDS && all.refused > 10 * SEEDS && all.unknown > 0, "{all:?}");
+}
+
+/// Seeds that have found something.
+#[test]
+fn the_feed_goes_on_at_a_member_that_has_handed_a_shard_over() {
+    check(122, &Settings::default());
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    let settings = Settings::default();
+    for seed in [2, 3] {
+        let (once, again) = (run(seed, &settings), run(seed, &settings));
+        let differs = once.log.iter().zip(&again.log).find(|(one, other)| one != other);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(once, again, "seed {seed}");
+    }
+    assert_ne!(run(2, &settings).digest, run(3, &settings).digest);
+}
+
+/// The same in two processes: nothing hangs on where something lies in memory, or on what a process draws.
+#[test]
+fn the_same_seed_is_the_same_log_in_every_process() {
+    let log = || {
+        let program = env!("CARGO_BIN_EXE_ordermill-simulation");
+        let done = std::process::Command::new(program).args(["--seed", "4"]).output().expect("it can be run");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        done.stdout
+    };
+    assert!(log() == log(), "two logs of one seed differ");
+}

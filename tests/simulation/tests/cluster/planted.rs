@@ -1,0 +1,25 @@
+//! A server that leaves one step out, or does it wrong: clusters of it have to be noticed, for some seed
+//! among a few.
+
+use ordermill_shard::Planted as Shard;
+use ordermill_simulation::cluster::{Planted, Settings, run};
+
+/// Seeds within which a planted fault has to be noticed.
+const SEEDS: u64 = 60;
+
+fn caught(planted: Planted) {
+    let settings = Settings { planted: Some(planted), ..Settings::default() };
+    for seed in 0..SEEDS {
+        let report = run(seed, &settings);
+        if let Some(first) = report.wrong.first() {
+            println!("caught by seed {seed}: {first}");
+            return;
+        }
+    }
+    panic!("not caught within {SEEDS} seeds");
+}
+
+#[test]
+fn an_answer_before_its_record_is_caught() {
+    caught(Planted::Shard(Shard::AcknowledgeEarly));
+}
