@@ -176,7 +176,7 @@ async fn a_flush_number_is_no_row() {
     store.flush(A, vec![(key(1), None), (key(2), Some("two".into())), (key(3), None)], last).await.unwrap();
     let page = store.scan(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, 1).await.unwrap();
     assert_eq!((page.rows, page.more), (vec![(key(2), "two".into())], false));
-    let number = [b"r", &key(1)[..6]].concat();
+    let number = ordermill_transactional::keys::flush_number(&[b"r", &key(1)[..]].concat());
     assert_eq!(service.history(&number).len(), 1);
     let short = store.flush(A, vec![(key(1).slice(..6), None)], last).await;
     assert!(matches!(short, Err(Error::Invalid(_))), "{short:?}");
