@@ -17,7 +17,7 @@ pub use control_plane::ControlPlane;
 pub use operator::{Operator, namespace};
 
 /// The longest that a test waits for something that should come.
-pub const LONG: Duration = Duration::from_mins(2);
+pub const LONG: Duration = Duration::from_mins(1);
 
 /// Waits until `look` finds something; panics with `what` when it takes too long.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

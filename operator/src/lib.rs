@@ -1,6 +1,6 @@
 //! The Kubernetes operator: one `OrderCluster` in, the objects that run it out.
 //!
-//! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `build` what should be (pure),
+//! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `pace` says what may change at once, `build` what should be (pure),
 //! `apply` the difference, `status` of it all (pure). The members serve, fail over and hand over without it. Reads
 //! no Secret, and writes nothing when nothing has changed.
 
@@ -12,6 +12,7 @@ pub mod leader;
 pub mod limits;
 pub mod manifest;
 pub mod observe;
+pub mod pace;
 pub mod reconcile;
 pub mod rights;
 pub mod status;

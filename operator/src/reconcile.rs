@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
 use crate::status::{self, Facts};
 use crate::validate::{self, Defaults, Refusal};
-use crate::{MANAGER, apply, build, limits, observe};
+use crate::{MANAGER, apply, build, limits, observe, pace};
 
 /// Why a reconciliation has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,8 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<(), Error> {
         Err(refusal) => (Some(refusal), Ok(())),
         Ok(_) if cluster.spec.suspend => (None, Ok(())),
         Ok(valid) => {
-            let built = build::objects(&valid);
+            let paced = pace::pace(valid, observed.stateful_set(&name).as_ref());
+            let built = build::objects(&paced);
             let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
             (taken(&applied), applied)
         }

@@ -157,7 +157,7 @@ async fn clusters_are_made_left_alone_changed_suspended_and_deleted() {
     })
     .await;
 
-    // Changed: other settings roll the pods; one member needs no budget.
+    // Changed: other settings roll the pods, and only then two of them go; one member needs no budget.
     let before = world.set("shop").await.unwrap().status.unwrap().update_revision;
     apply(&client, ORDERS, &cluster("shop", tikv(1, json!({"cacheMib": 256})))).await.unwrap();
     let shop = world.becomes("shop", "Running").await;

@@ -25,6 +25,9 @@ pub const HASH: &str = "ordermill.io/built";
 /// The annotation of a StatefulSet with the image that was built into it, below any overlay.
 pub const IMAGE: &str = "ordermill.io/image";
 
+/// The annotation of a StatefulSet with the hash of its pod template as it was built.
+pub const TEMPLATE: &str = "ordermill.io/template";
+
 /// An object as it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
@@ -59,8 +62,14 @@ pub fn objects(cluster: &Cluster) -> Vec<Object> {
         object(&network::policy(cluster)),
     ];
     objects.extend(network::budget(cluster).as_ref().map(object));
-    objects.push(object(&pods::stateful_set(cluster, &hash(settings.as_bytes()))));
+    objects.push(object(&pods::stateful_set(cluster, &hash(settings.as_bytes()), template_hash(cluster))));
     objects
+}
+
+/// Tells one pod template from another: pods of different ones are replaced.
+pub fn template_hash(cluster: &Cluster) -> String {
+    let template = pods::template(cluster, &hash(settings::toml(cluster).as_bytes()));
+    hash(serde_json::to_string(&template).expect("Kubernetes' own types are JSON").as_bytes())
 }
 
 fn object<K: Resource<DynamicType = ()> + Serialize>(typed: &K) -> Object {

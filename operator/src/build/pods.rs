@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{IMAGE, names};
+use super::{IMAGE, TEMPLATE, names};
 use crate::crd::{DeletionPolicy, Embedded};
 use crate::limits;
 use crate::validate::Cluster;
@@ -22,9 +22,10 @@ use crate::validate::Cluster;
 /// The annotation of a pod with the hash of its settings: other settings, other pods.
 const SETTINGS_HASH: &str = "ordermill.io/settings";
 
-pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str) -> StatefulSet {
+pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash: String) -> StatefulSet {
     let mut metadata = names::meta(cluster, &cluster.name);
-    metadata.annotations = Some([(IMAGE.to_owned(), cluster.image.clone())].into());
+    metadata.annotations =
+        Some([(IMAGE.to_owned(), cluster.image.clone()), (TEMPLATE.to_owned(), template_hash)].into());
     let when_deleted = match cluster.spec.deletion_policy {
         DeletionPolicy::Retain => "Retain",
         DeletionPolicy::Delete => "Delete",
@@ -53,7 +54,7 @@ pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str) -> StatefulSe
     }
 }
 
-fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpec {
+pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpec {
     let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(cluster)),
