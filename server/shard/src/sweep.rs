@@ -30,6 +30,8 @@ pub(crate) struct Attendant {
     pub(crate) keep: Duration,
     pub(crate) next_timer: Arc<NextTimer>,
     pub(crate) swept: Swept,
+    /// For tests: what was held for long is released, whatever the order's shard says.
+    pub(crate) releases: bool,
 }
 
 /// How far the sweep has come.
@@ -41,8 +43,6 @@ pub(crate) struct Swept {
     after: Option<Bytes>,
     /// What is left of a slot's turn, in slots over [`limits::SWEEP_TICKS`].
     due: u32,
-    /// For tests: what was held for long is released, whatever the order's shard says.
-    pub(crate) releases: bool,
 }
 
 impl Attendant {

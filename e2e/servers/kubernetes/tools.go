@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package kubernetes names the commands that are built, so that their requirements stay in go.mod.
+package kubernetes
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)
