@@ -12,6 +12,7 @@ use ordermill_store::Store as _;
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::process::{Http, Server, Settings, problem, until};
 use ordermill_transactional::{Config, Transactional};
+use parking_lot::Mutex;
 use serde_json::json;
 
 const SHARDS: u32 = 4;
@@ -45,7 +46,7 @@ async fn set(http: &Http, on_hand: u64) {
 
 /// Reads all items until all are as they were set and lack nothing. Says the ages of each until then.
 async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
-    let (mut versions, mut ages) = ([0; ITEMS], vec![Vec::new(); ITEMS]);
+    let seen = Mutex::new(([0; ITEMS], vec![Vec::new(); ITEMS]));
     until("the last flush", async || {
         let mut open = Vec::new();
         for number in 0..ITEMS {
@@ -53,6 +54,7 @@ async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
                 open.push(format!("no sku-{number}"));
                 continue;
             };
+            let (versions, ages) = &mut *seen.lock();
             assert!(item.version >= versions[number], "{item:?} after version {}", versions[number]);
             versions[number] = item.version;
             if item.on_hand != on_hand {
@@ -66,7 +68,7 @@ async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
         if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) }
     })
     .await;
-    ages
+    seen.into_inner().1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
