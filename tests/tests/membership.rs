@@ -47,18 +47,14 @@ async fn set(http: &Http, on_hand: u64) {
 /// Reads all items until all are as they were set and lack nothing. Says the ages of each until then.
 async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
     let seen = Mutex::new(([0; ITEMS], vec![Vec::new(); ITEMS]));
-    until("the last flush", || async {
-        let mut found = Vec::new();
-        for number in 0..ITEMS {
-            found.push(stale(http, number).await);
-        }
-        let (versions, ages) = &mut *seen.lock();
+    until("the last flush", async || {
         let mut open = Vec::new();
-        for (number, found) in found.into_iter().enumerate() {
-            let Some((item, age)) = found else {
+        for number in 0..ITEMS {
+            let Some((item, age)) = stale(http, number).await else {
                 open.push(format!("no sku-{number}"));
                 continue;
             };
+            let (versions, ages) = &mut *seen.lock();
             assert!(item.version >= versions[number], "{item:?} after version {}", versions[number]);
             versions[number] = item.version;
             if item.on_hand != on_hand {

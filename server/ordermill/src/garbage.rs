@@ -58,7 +58,7 @@ mod tests {
         assert!(turn.is_due(true, at(5)));
         turn.done = Some(at(6));
         let next = at(6) + limits::STORE_GARBAGE_INTERVAL;
-        assert!(!turn.is_due(true, next - at(1)));
+        assert!(!turn.is_due(true, next.saturating_sub(at(1))));
         assert!(turn.is_due(true, next));
         assert!(!turn.is_due(false, at(20)), "somebody else coordinates");
         assert!(turn.is_due(true, at(25)), "a new turn");
