@@ -38,7 +38,7 @@ impl Default for Settings {
             members: 3,
             shards: 6,
             customers: 5,
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             faults: true,
             #[cfg(feature = "planted-faults")]
             planted: None,
@@ -47,6 +47,7 @@ impl Default for Settings {
 }
 
 impl Settings {
+    #[cfg_attr(not(feature = "planted-faults"), expect(clippy::unused_self, reason = "what is planted is a setting"))]
     pub(super) fn store(&self, incarnation: u64) -> ordermill_transactional::Config {
         ordermill_transactional::Config {
             #[cfg(feature = "planted-faults")]
