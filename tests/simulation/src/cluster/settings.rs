@@ -38,7 +38,7 @@ impl Default for Settings {
             members: 3,
             shards: 6,
             customers: 5,
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             faults: true,
             #[cfg(feature = "planted-faults")]
             planted: None,
