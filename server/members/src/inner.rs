@@ -151,14 +151,16 @@ impl Inner {
             state.was_draining = map.is_draining(self.me.incarnation);
             state.was_cordoned = map.is_cordoned(self.me.incarnation);
         }
-        self.map.send_if_modified(|known| {
+        let turned = self.map.send_if_modified(|known| {
             let newer = known.version < map.version;
             if newer {
                 *known = map;
             }
             newer
         });
-        self.map_turned.notify_waiters();
+        if turned {
+            self.map_turned.notify_waiters();
+        }
     }
 
     /// Ends the service: the store is in a format that this build does not know.

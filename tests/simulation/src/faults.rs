@@ -150,6 +150,12 @@ impl Client {
         self.luck.lock().frozen = Instant::now() + time;
     }
 
+    /// For `time` nothing that the process asks reaches the store.
+    pub fn cut_off(&self, time: Duration) {
+        let mut luck = self.luck.lock();
+        luck.outage = luck.outage.max(Instant::now() + time);
+    }
+
     /// Returns when the process runs.
     pub async fn thaw(&self) {
         loop {

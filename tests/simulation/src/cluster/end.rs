@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
 use super::log::Counts;
+use super::panics;
 use super::seen::{item_of, order_of};
 use super::world::World;
 use crate::Lots;
@@ -44,11 +45,17 @@ pub(super) async fn set_item(world: &World, sku: &str, on_hand: u64, backorder: 
 
 /// Waits until all is at rest; tells what is not when that takes too long.
 pub(super) async fn settle(world: &Arc<World>, mut follower: Follower, lots: &mut Lots) {
+    if panics::any() {
+        return;
+    }
     sleep(LATE).await;
     let deadline = Instant::now() + SETTLED;
     loop {
         let restless = restless(world, lots).await;
         let Some(why) = restless else { break };
+        if panics::any() {
+            return;
+        }
         if Instant::now() >= deadline {
             return world.log.wrong(format!("nothing goes wrong any more, and it does not settle: {why}"));
         }
@@ -115,6 +122,9 @@ pub(super) async fn look(
     lots: &mut Lots,
 ) -> (Vec<String>, History, Vec<String>, Counts) {
     let (mut found, mut items) = (None, Vec::new());
+    if panics::any() {
+        return end(world, None, items);
+    }
     if let Some(machine) = world.any_machine(lots) {
         match machine.ask(ANSWER, orders(&machine.router)).await {
             Ok(Ok(orders)) => found = Some(orders.iter().map(|order| order_of(order)).collect::<Vec<Order>>()),

@@ -103,6 +103,12 @@ fn cut(world: &Arc<World>, lots: &mut Lots, repairs: &mut JoinSet<()>) {
         1 => vec![(one, other), (other, one)],
         _ => nodes.iter().flat_map(|node| [(one, *node), (*node, one)]).collect(),
     };
+    // Its customers may be the only ones that still reach it.
+    if cuts.len() > 2 && lots.below(2) == 0 {
+        world.log.tell(format_args!("-- {one} does not reach the store either"));
+        let machines = world.machines();
+        machines.values().filter(|machine| machine.node == one).for_each(|machine| machine.cut_off(time));
+    }
     world.log.fault(format_args!("nothing gets through from and to {cuts:?} for {}", seconds(time)));
     cuts.into_iter().filter(|(from, to)| from != to).for_each(|(from, to)| world.parts.net.cut(from, to));
     let world = world.clone();

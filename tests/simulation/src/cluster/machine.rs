@@ -106,6 +106,11 @@ impl Machine {
         self.client.freeze(time);
     }
 
+    /// The process does not reach the store for `time`.
+    pub(super) fn cut_off(&self, time: Duration) {
+        self.client.cut_off(time);
+    }
+
     /// Hands the shards over and ends in order; says how that went. It ends in any case.
     pub(super) async fn leave(&self) -> Result<(), String> {
         let closed = self.router.close().await.map_err(|error| error.to_string());

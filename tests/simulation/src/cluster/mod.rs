@@ -97,7 +97,10 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     let follower = Follower { world: world.clone(), lots: lots.branch(), cursor: None };
     let follower = tokio::spawn(follower.run());
     let breaking = settings.faults.then(|| tokio::spawn(faults::run(world.clone(), lots.branch())));
-    sleep(settings.time).await;
+    let end = Instant::now() + settings.time;
+    while Instant::now() < end && !panics::any() {
+        sleep(Duration::from_secs(1)).await;
+    }
     world.stop();
     if let Some(breaking) = breaking {
         let _ = breaking.await;

@@ -28,6 +28,11 @@ pub(super) fn watch() {
     SEEN.set(Some(Vec::new()));
 }
 
+/// Whether there was one since [`watch`]: nothing more needs to be tried then.
+pub(super) fn any() -> bool {
+    SEEN.with_borrow(|seen| seen.as_ref().is_some_and(|seen| !seen.is_empty()))
+}
+
 /// The panics since [`watch`].
 pub(super) fn seen() -> Vec<String> {
     SEEN.take().unwrap_or_default()

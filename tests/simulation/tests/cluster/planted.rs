@@ -1,5 +1,5 @@
 //! A server that leaves one step out, or does it wrong: clusters of it have to be noticed, for some seed
-//! among a few.
+//! among a few. Steps of the store are left out one by one in the test of its owners, which notices sooner.
 
 use ordermill_shard::Planted as Shard;
 use ordermill_simulation::cluster::{Planted, Settings, run};
@@ -22,4 +22,14 @@ fn caught(planted: Planted) {
 #[test]
 fn an_answer_before_its_record_is_caught() {
     caught(Planted::Shard(Shard::AcknowledgeEarly));
+}
+
+#[test]
+fn a_read_without_a_proof_is_caught() {
+    caught(Planted::Shard(Shard::ReadWithoutProof));
+}
+
+#[test]
+fn an_item_that_releases_by_itself_is_caught() {
+    caught(Planted::Shard(Shard::ReleaseByItself));
 }
