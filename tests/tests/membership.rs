@@ -60,6 +60,7 @@ async fn watch(http: &Http, on_hand: u64) -> Vec<Vec<u64>> {
             if item.on_hand != on_hand {
                 assert!(ages[number].last().is_none_or(|last| age >= *last), "{age} after {:?}", ages[number]);
                 ages[number].push(age);
+                ages[number].dedup();
             }
             if item.on_hand != on_hand || age > 0 {
                 open.push(format!("{item:?}, {age} s old"));
