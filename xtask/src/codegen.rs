@@ -17,5 +17,9 @@ pub(crate) fn run() -> Result<()> {
     std::fs::copy(&fresh, &openapi).with_context(|| format!("{} cannot be written", openapi.display()))?;
     let mut states = run::command(env!("CARGO"), &["test", "--quiet", "--package", "ordermill-order", "table"]);
     states.env("ORDERMILL_CODEGEN", "1");
-    run::check(states)
+    run::check(states)?;
+    let mut manifests =
+        run::command(env!("CARGO"), &["test", "--quiet", "--package", "ordermill-operator", "--test", "generated"]);
+    manifests.env("ORDERMILL_CODEGEN", "1");
+    run::check(manifests)
 }

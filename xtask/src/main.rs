@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask test`, `servers`, `demo`, `bench`, `codegen`, `tidy`.
+//! The project's chores: `cargo xtask test`, `servers`, `kubernetes`, `demo`, `bench`, `codegen`, `tidy`.
 //!
 //! Knows how to call the project's own tools; knows nothing of orders.
 
 mod codegen;
 mod demo;
+mod kubernetes;
 mod run;
 mod servers;
 mod test;
@@ -33,6 +34,8 @@ enum Chore {
     },
     /// Build the PD and the store that tests run against, and print where they are.
     Servers,
+    /// Build the Kubernetes control plane that the operator's tests run on, and print where it is.
+    Kubernetes,
     /// Build, start the engine, feed it generated orders, and stay up.
     Demo(demo::Arguments),
     /// Measure: see `--help` behind `--` for what.
@@ -41,7 +44,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Write anew what is generated and committed: docs/openapi.json and docs/order-states.md.
+    /// Write anew what is generated and committed: docs/openapi.json, docs/order-states.md, the CRD, the
+    /// rights in the chart and the golden manifests of the operator.
     Codegen,
     /// Check what the compiler does not: the direction of imports, the crates' rooms, the docs.
     Tidy,
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test { fast, servers } => test::run(fast, &servers),
         Chore::Servers => servers::run(),
+        Chore::Kubernetes => kubernetes::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Bench { arguments } => run::bench(&arguments),
         Chore::Codegen => codegen::run(),

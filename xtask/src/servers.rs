@@ -29,15 +29,15 @@ pub(crate) struct Arguments {
 }
 
 /// A server, and how it is built.
-struct Server {
+pub(crate) struct Server {
     /// Its name and that of its file.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The directory of its module.
-    module: &'static str,
+    pub(crate) module: &'static str,
     /// The command's package.
-    package: &'static str,
+    pub(crate) package: &'static str,
     /// What `go build` is told besides.
-    flags: &'static [&'static str],
+    pub(crate) flags: &'static [&'static str],
 }
 
 /// A real PD.
@@ -86,7 +86,7 @@ pub(crate) fn environment(arguments: &Arguments) -> Result<Vec<(&'static str, Os
 }
 
 /// Where a server is; built first if it is not there.
-fn path(server: &Server) -> Result<PathBuf> {
+pub(crate) fn path(server: &Server) -> Result<PathBuf> {
     let module = run::root().join(server.module);
     let directory = cache()?.join(format!("{:016x}", fingerprint(server, &module)?));
     let path = directory.join(server.name);
@@ -118,7 +118,7 @@ fn fingerprint(server: &Server, module: &Path) -> Result<u64> {
 /// Builds beside the place and moves there: whoever looks finds a whole file or none.
 fn build(server: &Server, module: &Path, path: &Path) -> Result<()> {
     check_go()?;
-    eprintln!("Building {} (the first time takes a minute or two) …", server.name);
+    eprintln!("Building {} (the first time takes minutes) …", server.name);
     let fresh = path.with_extension(std::process::id().to_string());
     let mut go = Command::new("go");
     // The sums that are committed have to do: nothing is written to the checkout.
@@ -131,9 +131,9 @@ fn build(server: &Server, module: &Path, path: &Path) -> Result<()> {
 /// Says what is missing before Go does in its own words.
 fn check_go() -> Result<()> {
     let help = format!(
-        "Go 1.{GO_MIN} or newer builds the PD and the store that the tests run against (`apt-get install golang-go`, \
-         where that is new enough, or https://go.dev/dl). Ones that are there already can be named with --pd-server \
-         and --tikv-server"
+        "Go 1.{GO_MIN} or newer builds the servers that the tests run against (`apt-get install golang-go`, \
+         where that is new enough, or https://go.dev/dl). A PD and a store that are there already can be named with \
+         --pd-server and --tikv-server"
     );
     let version = match Command::new("go").args(["env", "GOVERSION"]).output() {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),

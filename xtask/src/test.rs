@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::servers::Arguments;
-use crate::{run, servers, tidy};
+use crate::{kubernetes, run, servers, tidy};
 
 /// A name and what to run.
 type Suite = (&'static str, fn(&Arguments) -> Result<()>);
@@ -19,8 +19,10 @@ const CHECKS: &[Suite] = &[
 ];
 
 /// Tests that need nothing but this process.
-const UNIT: Suite =
-    ("unit and property tests", |_| run::cargo(&["test", "--workspace", "--locked", "--exclude", "ordermill-tests"]));
+const UNIT: Suite = ("unit and property tests", |_| {
+    let elsewhere = ["--exclude", "ordermill-tests", "--exclude", "ordermill-e2e"];
+    run::cargo(&[&["test", "--workspace", "--locked"], &elsewhere[..]].concat())
+});
 
 /// The protocol of the shared store with steps left out: its tests have to notice. A build of its own, so that no
 /// other one can leave anything out.
@@ -39,13 +41,24 @@ const BLACK_BOX: Suite = ("black-box tests", |arguments| {
     run::check(test)
 });
 
+/// A control plane for the tests after it.
+const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::environment().map(drop));
+
+/// The CRD and the operator on a real API server.
+const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
+    run::cargo(&["build", "--locked", "--package", "ordermill-operator"])?;
+    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
+    test.envs(kubernetes::environment()?);
+    run::check(test)
+});
+
 /// Runs all suites, or with `fast` those that take no more than a few minutes.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
 pub(crate) fn run(fast: bool, servers: &Arguments) -> Result<()> {
     let mut suites = CHECKS.to_vec();
     suites.extend([UNIT, PLANTED]);
     if !fast {
-        suites.extend([SERVERS, BLACK_BOX]);
+        suites.extend([SERVERS, BLACK_BOX, KUBERNETES, OPERATOR]);
     }
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, suite) in suites {

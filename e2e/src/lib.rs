@@ -1,0 +1,34 @@
+//! A real Kubernetes control plane on this machine, and the operator as a process on it.
+//!
+//! There is no kubelet: pods are made, deleted and replaced by Kubernetes' own controllers and never run. What a
+//! kubelet would say of them, the tests say in its place.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit;
+mod control_plane;
+mod operator;
+mod process;
+
+use std::time::Duration;
+
+pub use audit::{Audit, Use};
+pub use control_plane::ControlPlane;
+pub use operator::{Operator, namespace};
+
+/// The longest that a test waits for something that should come.
+pub const LONG: Duration = Duration::from_mins(1);
+
+/// Waits until `look` finds something; panics with `what` when it takes too long.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let waiting = async {
+        loop {
+            ticks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("not within {LONG:?}: {what}"))
+}

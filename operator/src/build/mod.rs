@@ -1,0 +1,89 @@
+//! From a resource to the objects that run it: a pure function.
+//!
+//! Golden manifests under tests/golden show every change of what it makes, of a pod template above all: that one
+//! restarts members. Knows nothing of what is there already.
+
+pub mod names;
+mod network;
+mod pods;
+mod settings;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Resource;
+use kube::discovery::ApiResource;
+use serde::Serialize;
+use serde_json::{Value, json};
+use twox_hash::XxHash3_64;
+
+use crate::validate::Cluster;
+
+/// The annotation with the hash of what was built: a field that is built no longer shows there.
+pub const HASH: &str = "ordermill.io/built";
+/// The annotation of a StatefulSet with the image that was built into it, below any overlay.
+pub const IMAGE: &str = "ordermill.io/image";
+
+/// The annotation of a StatefulSet with the hash of its pod template as it was built.
+pub const TEMPLATE: &str = "ordermill.io/template";
+
+/// An object as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its kind.
+    pub resource: ApiResource,
+    /// Its name.
+    pub name: String,
+    /// All of it, the annotation with its hash included.
+    pub body: Value,
+}
+
+/// Every kind that can be owned, in the order in which they are applied: what a pod needs before the pods.
+pub fn kinds() -> [ApiResource; 6] {
+    [
+        ApiResource::erase::<ServiceAccount>(&()),
+        ApiResource::erase::<ConfigMap>(&()),
+        ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<NetworkPolicy>(&()),
+        ApiResource::erase::<PodDisruptionBudget>(&()),
+        ApiResource::erase::<StatefulSet>(&()),
+    ]
+}
+
+/// Everything that runs a cluster.
+pub fn objects(cluster: &Cluster) -> Vec<Object> {
+    let settings = settings::toml(cluster);
+    let mut objects = vec![
+        object(&network::account(cluster)),
+        object(&settings::config_map(cluster, &settings)),
+        object(&network::service(cluster)),
+        object(&network::peers(cluster)),
+        object(&network::policy(cluster)),
+    ];
+    objects.extend(network::budget(cluster).as_ref().map(object));
+    objects.push(object(&pods::stateful_set(cluster, &hash(settings.as_bytes()), template_hash(cluster))));
+    objects
+}
+
+/// Tells one pod template from another: pods of different ones are replaced.
+pub fn template_hash(cluster: &Cluster) -> String {
+    let template = pods::template(cluster, &hash(settings::toml(cluster).as_bytes()));
+    hash(serde_json::to_string(&template).expect("Kubernetes' own types are JSON").as_bytes())
+}
+
+fn object<K: Resource<DynamicType = ()> + Serialize>(typed: &K) -> Object {
+    let mut body = serde_json::to_value(typed).expect("Kubernetes' own types are JSON");
+    let hash = hash(body.to_string().as_bytes());
+    let annotations = &mut body["metadata"]["annotations"];
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    annotations[HASH] = Value::String(hash);
+    let name = typed.meta().name.clone().expect("everything that is built has a name");
+    Object { resource: ApiResource::erase::<K>(&()), name, body }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    format!("{:016x}", XxHash3_64::oneshot(bytes))
+}

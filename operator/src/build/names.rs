@@ -1,0 +1,77 @@
+//! What things are called: names, labels, ports and places in a pod.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use crate::MANAGER;
+use crate::validate::Cluster;
+
+/// Where members listen for requests.
+pub const HTTP_PORT: i32 = 8080;
+/// Where members listen for each other.
+pub const PEER_PORT: i32 = 7080;
+/// The server's container.
+pub const CONTAINER: &str = "ordermill";
+/// Where an embedded store's volume is.
+pub const DATA_DIR: &str = "/var/lib/ordermill";
+/// Where the file with the settings is.
+pub const SETTINGS_DIR: &str = "/etc/ordermill/settings";
+/// The file with the settings.
+pub const SETTINGS_FILE: &str = "ordermill.toml";
+/// Where the Secret for TLS between members is.
+pub const PEER_TLS_DIR: &str = "/etc/ordermill/peer-tls";
+/// Where the Secret for TLS to PD and TiKV is.
+pub const TIKV_TLS_DIR: &str = "/etc/ordermill/tikv-tls";
+
+/// Labels by which the pods of a cluster are found; they can never change.
+pub fn selector(cluster: &str) -> BTreeMap<String, String> {
+    [("app.kubernetes.io/name", "ordermill"), ("app.kubernetes.io/instance", cluster)]
+        .map(|(label, value)| (label.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Selects everything that the operator made for a cluster.
+pub fn owned(cluster: &str) -> String {
+    format!("app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/instance={cluster}")
+}
+
+/// Selects everything that the operator made.
+pub fn all_owned() -> String {
+    format!("app.kubernetes.io/managed-by={MANAGER}")
+}
+
+/// The selector as a text, for the scale subresource.
+pub fn selector_text(cluster: &str) -> String {
+    selector(cluster).iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn label_selector(cluster: &Cluster) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector(&cluster.name)), ..LabelSelector::default() }
+}
+
+pub(super) fn labels(cluster: &Cluster) -> BTreeMap<String, String> {
+    let mut labels = selector(&cluster.name);
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    labels
+}
+
+pub(super) fn meta(cluster: &Cluster, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(cluster.namespace.clone()),
+        labels: Some(labels(cluster)),
+        owner_references: Some(vec![cluster.owner.clone()]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The Service through which members find each other.
+pub(super) fn peers(cluster: &Cluster) -> String {
+    format!("{}-peers", cluster.name)
+}
+
+/// The ConfigMap with the settings.
+pub(super) fn settings(cluster: &Cluster) -> String {
+    format!("{}-settings", cluster.name)
+}

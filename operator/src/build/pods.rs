@@ -1,0 +1,237 @@
+//! The members: a StatefulSet, so that each keeps its name and its volume.
+
+use k8s_openapi::DeepMerge;
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
+    LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
+    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{IMAGE, TEMPLATE, names};
+use crate::crd::{DeletionPolicy, Embedded};
+use crate::limits;
+use crate::validate::Cluster;
+
+/// The annotation of a pod with the hash of its settings: other settings, other pods.
+const SETTINGS_HASH: &str = "ordermill.io/settings";
+
+pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash: String) -> StatefulSet {
+    let mut metadata = names::meta(cluster, &cluster.name);
+    metadata.annotations =
+        Some([(IMAGE.to_owned(), cluster.image.clone()), (TEMPLATE.to_owned(), template_hash)].into());
+    let when_deleted = match cluster.spec.deletion_policy {
+        DeletionPolicy::Retain => "Retain",
+        DeletionPolicy::Delete => "Delete",
+    };
+    StatefulSet {
+        metadata,
+        spec: Some(StatefulSetSpec {
+            replicas: Some(cluster.spec.replicas),
+            selector: names::label_selector(cluster),
+            service_name: Some(names::peers(cluster)),
+            // Members wait for nobody when they start.
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                ..StatefulSetUpdateStrategy::default()
+            }),
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(when_deleted.to_owned()),
+                when_scaled: Some("Retain".to_owned()),
+            }),
+            template: template(cluster, settings_hash),
+            volume_claim_templates: cluster.spec.storage.embedded.as_ref().map(|store| vec![claim(store)]),
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpec {
+    let mut template = PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(names::labels(cluster)),
+            annotations: Some([(SETTINGS_HASH.to_owned(), settings_hash.to_owned())].into()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            service_account_name: Some(cluster.name.clone()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            termination_grace_period_seconds: Some(limits::TERMINATION_SECONDS),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(limits::USER),
+                run_as_group: Some(limits::USER),
+                fs_group: Some(limits::USER),
+                // Without it, the owner of every file of a large volume is changed at every start.
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    ..SeccompProfile::default()
+                }),
+                ..PodSecurityContext::default()
+            }),
+            topology_spread_constraints: Some(
+                ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map(|key| spread(cluster, key)).into(),
+            ),
+            containers: vec![container(cluster)],
+            volumes: Some(volumes(cluster).into_iter().map(|(volume, _)| volume).collect()),
+            ..PodSpec::default()
+        }),
+    };
+    if let Some(overlay) = cluster.overlay.clone() {
+        template.merge_from(overlay);
+    }
+    template
+}
+
+fn container(cluster: &Cluster) -> Container {
+    let mut mounts: Vec<VolumeMount> = volumes(cluster).into_iter().map(|(_, mount)| mount).collect();
+    let mut ports = vec![("http", names::HTTP_PORT)];
+    if cluster.spec.storage.tikv.is_some() {
+        ports.push(("peer", names::PEER_PORT));
+    } else {
+        mounts.push(mount("data", names::DATA_DIR, false));
+    }
+    Container {
+        name: names::CONTAINER.to_owned(),
+        image: Some(cluster.image.clone()),
+        args: Some(vec!["serve".to_owned()]),
+        env: Some(environment(cluster)),
+        ports: Some(
+            ports
+                .into_iter()
+                .map(|(name, port)| ContainerPort {
+                    name: Some(name.to_owned()),
+                    container_port: port,
+                    protocol: Some("TCP".to_owned()),
+                    ..ContainerPort::default()
+                })
+                .collect(),
+        ),
+        // Alive from the first moment on, however long a recovery takes; ready once it serves, and not while it drains.
+        liveness_probe: Some(Probe { period_seconds: Some(10), failure_threshold: Some(6), ..probe("/healthz") }),
+        readiness_probe: Some(Probe { period_seconds: Some(2), failure_threshold: Some(2), ..probe("/readyz") }),
+        // Serves on until no node sends it requests; SIGTERM then drains it.
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: limits::PRE_STOP_SECONDS }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+fn environment(cluster: &Cluster) -> Vec<EnvVar> {
+    let plain = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() };
+    let mut environment = vec![plain("ORDERMILL_CONFIG", format!("{}/{}", names::SETTINGS_DIR, names::SETTINGS_FILE))];
+    if cluster.spec.storage.tikv.is_some() {
+        environment.push(EnvVar {
+            name: "ORDERMILL_MEMBER_NAME".to_owned(),
+            value_from: Some(EnvVarSource {
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: "metadata.name".to_owned(),
+                }),
+                ..EnvVarSource::default()
+            }),
+            ..EnvVar::default()
+        });
+        let (peers, namespace, port) = (names::peers(cluster), &cluster.namespace, names::PEER_PORT);
+        let advertise = format!("$(ORDERMILL_MEMBER_NAME).{peers}.{namespace}.svc:{port}");
+        environment.push(plain("ORDERMILL_PEER_ADVERTISE", advertise));
+    }
+    environment
+}
+
+fn probe(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("http".to_owned()),
+            scheme: Some("HTTP".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        timeout_seconds: Some(2),
+        ..Probe::default()
+    }
+}
+
+/// Apart where that can be had, together where it cannot.
+fn spread(cluster: &Cluster, topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology_key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(names::label_selector(cluster)),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+/// What is mounted besides the volume with the orders, and where.
+fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
+    let settings = Volume {
+        name: "settings".to_owned(),
+        config_map: Some(ConfigMapVolumeSource { name: names::settings(cluster), ..ConfigMapVolumeSource::default() }),
+        ..Volume::default()
+    };
+    let mut volumes = vec![(settings, mount("settings", names::SETTINGS_DIR, true))];
+    let tikv_tls = cluster.spec.storage.tikv.as_ref().and_then(|tikv| tikv.external.tls_secret_name.as_ref());
+    for (name, secret, directory) in [
+        ("peer-tls", cluster.spec.peer_tls_secret_name.as_ref(), names::PEER_TLS_DIR),
+        ("tikv-tls", tikv_tls, names::TIKV_TLS_DIR),
+    ] {
+        if let Some(secret) = secret {
+            let source = SecretVolumeSource {
+                secret_name: Some(secret.clone()),
+                default_mode: Some(0o440),
+                ..SecretVolumeSource::default()
+            };
+            let volume = Volume { name: name.to_owned(), secret: Some(source), ..Volume::default() };
+            volumes.push((volume, mount(name, directory, true)));
+        }
+    }
+    volumes
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+fn claim(store: &Embedded) -> PersistentVolumeClaim {
+    PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some("data".to_owned()), ..ObjectMeta::default() },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: store.volume.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), Quantity(store.volume.size.clone()))].into()),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}

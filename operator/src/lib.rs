@@ -1,0 +1,25 @@
+//! The Kubernetes operator: one `OrderCluster` in, the objects that run it out.
+//!
+//! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `pace` says what may change at once, `build` what should be (pure),
+//! `apply` the difference, `status` of it all (pure). The members serve, fail over and hand over without it. Reads
+//! no Secret, and writes nothing when nothing has changed.
+
+pub mod apply;
+pub mod build;
+pub mod controller;
+pub mod crd;
+pub mod leader;
+pub mod limits;
+pub mod manifest;
+pub mod observe;
+pub mod pace;
+pub mod reconcile;
+pub mod rights;
+pub mod status;
+pub mod validate;
+pub mod web;
+
+pub use crd::{OrderCluster, OrderClusterSpec, OrderClusterStatus};
+
+/// Who writes: the one field manager, the label on everything that is owned, and the reporter of events.
+pub const MANAGER: &str = "ordermill-operator";

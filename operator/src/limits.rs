@@ -1,0 +1,31 @@
+//! Every bound of the operator, in one place, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest wait for a connection to the API server.
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// Longest silence of the API server within a call that is not a watch.
+pub const CALL: Duration = Duration::from_secs(10);
+/// Longest silence within a watch: the API server ends each after 290 s at most.
+pub const WATCH: Duration = Duration::from_mins(5);
+/// Longest reconciliation: some ten calls, of which most take milliseconds.
+pub const RECONCILE: Duration = Duration::from_mins(1);
+/// Resources reconciled at once: a flood of them must not become a flood of calls.
+pub const CONCURRENCY: u16 = 8;
+/// First wait after a failure; doubled each time.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest wait after a failure.
+pub const BACKOFF_MAX: Duration = Duration::from_mins(2);
+/// A resource of which nothing was heard is looked at again: watches miss nothing, but to be sure.
+pub const RESYNC: Duration = Duration::from_mins(10);
+/// How long a leader leads without renewing, seconds.
+pub const LEASE_SECONDS: u64 = 15;
+/// How long before that it renews, seconds: three tries.
+pub const LEASE_GRACE_SECONDS: u64 = 5;
+
+/// How long a pod that is told to stop still serves, seconds: until every node has heard of it.
+pub const PRE_STOP_SECONDS: i64 = 5;
+/// Longest stop of a pod, seconds: the above, 20 s of requests that end, and shards handed over.
+pub const TERMINATION_SECONDS: i64 = 60;
+/// The user and group that the server runs as: nobody of the node's.
+pub const USER: i64 = 65_532;

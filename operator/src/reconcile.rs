@@ -1,0 +1,145 @@
+//! One reconciliation, from observing to saying how it is.
+//!
+//! Holds no state of its own: a restarted operator goes on from what is there.
+
+use std::sync::Arc;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource, ResourceExt};
+use ordermill_station::clock;
+use serde_json::json;
+
+use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::status::{self, Facts};
+use crate::validate::{self, Defaults, Refusal};
+use crate::{MANAGER, apply, build, limits, observe, pace};
+
+/// Why a reconciliation has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not everything is as it should be.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// The API server did not answer as it should.
+    #[error("{0}")]
+    Call(#[from] Box<kube::Error>),
+    /// It took longer than it may.
+    #[error("it took longer than {:?}", limits::RECONCILE)]
+    Late,
+}
+
+/// What every reconciliation needs.
+#[derive(Clone)]
+pub struct Context {
+    /// For calls that end: not for watches.
+    pub client: Client,
+    /// For events.
+    pub recorder: Recorder,
+    /// The time.
+    pub clock: clock::Shared,
+    /// The image of members that name none.
+    pub defaults: Defaults,
+}
+
+/// Makes it so, and says how it is.
+pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context) -> Result<(), Error> {
+    let cluster = match &guard.0 {
+        Ok(cluster) => cluster,
+        // The others are not kept waiting for one that cannot be read, by this version at least.
+        Err(invalid) => {
+            tracing::warn!(name = guard.name_any(), namespace = guard.namespace(), %invalid, "cannot be read");
+            metrics::counter!("ordermill_operator_unreadable_total").increment(1);
+            let event = event(EventType::Warning, "Unreadable", invalid.to_string());
+            context.recorder.publish(&event, &guard.object_ref(&())).await.map_err(Box::new)?;
+            return Ok(());
+        }
+    };
+    // What is owned goes with its owner: the API server sees to that.
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    tokio::time::timeout(limits::RECONCILE, whole(cluster, context)).await.map_err(|_| Error::Late)?
+}
+
+async fn whole(cluster: &OrderCluster, context: &Context) -> Result<(), Error> {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let uid = cluster.uid().unwrap_or_default();
+    let mut observed = observe::observe(&context.client, &namespace, &name, &uid).await.map_err(Box::new)?;
+    let checked = validate::validate(cluster, observed.image(&name).as_deref(), &context.defaults);
+    let (refusal, applied) = match checked {
+        Err(refusal) => (Some(refusal), Ok(())),
+        Ok(_) if cluster.spec.suspend => (None, Ok(())),
+        Ok(valid) => {
+            let paced = pace::pace(valid, observed.stateful_set(&name).as_ref());
+            let built = build::objects(&paced);
+            let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
+            (taken(&applied), applied)
+        }
+    };
+    let set = observed.stateful_set(&name);
+    let now = now(&context.clock);
+    let facts = Facts { cluster, refusal: refusal.as_ref(), stateful_set: set.as_ref(), now: &now };
+    tell(cluster, status::of(&facts), context).await?;
+    Ok(applied?)
+}
+
+/// An object that is somebody else's stands against the spec until a person has decided.
+fn taken(applied: &Result<(), apply::Error>) -> Option<Refusal> {
+    match applied {
+        Err(error @ apply::Error::Taken { .. }) => Some(Refusal { reason: "NameTaken", message: error.to_string() }),
+        _ => None,
+    }
+}
+
+async fn tell(cluster: &OrderCluster, status: OrderClusterStatus, context: &Context) -> Result<(), Error> {
+    if cluster.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let api: Api<OrderCluster> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let body = json!({
+        "apiVersion": OrderCluster::api_version(&()),
+        "kind": OrderCluster::kind(&()),
+        "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    match api.patch_status(&cluster.name_any(), &params, &Patch::Apply(&body)).await {
+        Ok(_) => {}
+        // Deleted meanwhile: nobody is left to be told.
+        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+        Err(error) => return Err(Box::new(error).into()),
+    }
+    for condition in status::changed(cluster, &status) {
+        let event = event(weight(cluster, condition), &condition.reason, condition.message.clone());
+        // An event that is lost is no reason to do everything again.
+        if let Err(error) = context.recorder.publish(&event, &cluster.object_ref(&())).await {
+            tracing::warn!(%error, "an event could not be written");
+        }
+    }
+    Ok(())
+}
+
+/// A spec that cannot be carried out, and members that served and serve no longer, are worth a warning.
+fn weight(cluster: &OrderCluster, condition: &Condition) -> EventType {
+    let served = cluster.status.iter().flat_map(|status| &status.conditions);
+    let served = served.into_iter().any(|before| before.type_ == "Available" && before.status == "True");
+    match (condition.type_.as_str(), condition.status.as_str()) {
+        ("Accepted", "False") => EventType::Warning,
+        ("Available", "False") if served && condition.reason != "Stopped" => EventType::Warning,
+        _ => EventType::Normal,
+    }
+}
+
+fn event(type_: EventType, reason: &str, note: String) -> Event {
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".to_owned(), secondary: None }
+}
+
+fn now(clock: &clock::Shared) -> String {
+    // Whole seconds: what kubectl shows.
+    let seconds = i64::try_from(clock.now_ms() / 1_000).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+/// A resource that is shared with the queue.
+pub type Shared = Arc<DeserializeGuard<OrderCluster>>;

@@ -1,0 +1,35 @@
+//! What the operator may do, and no more: the rules of its roles, generated into the chart.
+//!
+//! The tests on a real API server run it with these rights alone, and compare them with what it was seen to use.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(texts(&[group])),
+        resources: Some(texts(resources)),
+        verbs: texts(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+/// In every namespace that is watched.
+pub fn watched() -> Vec<PolicyRule> {
+    const OWNED: &[&str] = &["get", "list", "watch", "create", "patch"];
+    vec![
+        rule("ordermill.io", &["orderclusters"], &["list", "watch"]),
+        rule("ordermill.io", &["orderclusters/status"], &["patch"]),
+        rule("", &["configmaps", "serviceaccounts", "services"], OWNED),
+        rule("apps", &["statefulsets"], OWNED),
+        rule("networking.k8s.io", &["networkpolicies"], OWNED),
+        // The only kind that a cluster can have and then not: a single member has no budget.
+        rule("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
+    ]
+}
+
+/// In the operator's own namespace.
+pub fn lease() -> Vec<PolicyRule> {
+    vec![rule("coordination.k8s.io", &["leases"], &["get", "create", "patch"])]
+}
