@@ -167,8 +167,8 @@ fn free_port() -> u16 {
 fn variable(name: &str) -> PathBuf {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists()).unwrap_or_else(|| {
         panic!(
-            "{name} names nothing: run the tests with `cargo xtask test`, or set ORDERMILL_KUBE_APISERVER, \
-             ORDERMILL_KUBE_CONTROLLER_MANAGER and ORDERMILL_ETCD to the first three paths that `cargo xtask kubernetes` prints"
+            "{name} names no file: run the tests with `cargo xtask test`, or set it to the path that \
+             `cargo xtask kubernetes` prints"
         )
     })
 }

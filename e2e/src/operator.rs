@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Command;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
@@ -47,6 +48,11 @@ impl Operator {
     /// Tells it to stop; whether it did so in order.
     pub fn stop(mut self) -> bool {
         self.process.stop()
+    }
+
+    /// Whether the binary takes these arguments, as the chart gives them.
+    pub fn takes(arguments: &[String]) -> bool {
+        Command::new(binary()).args(arguments).arg("--help").output().unwrap().status.success()
     }
 
     /// Gives the operator's user its rights: everywhere, or in the namespaces that are named.

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask codegen` writes it anew, with ORDERMILL_CODEGEN set.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

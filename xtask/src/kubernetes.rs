@@ -1,5 +1,5 @@
 //! A real control plane for the operator's tests: kube-apiserver, kube-controller-manager and kubectl from Kubernetes'
-//! Go module, cached as the other servers are; etcd from the system.
+//! Go module, and Helm from its own, cached as the other servers are; etcd from the system.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +28,14 @@ const CONTROLLERS: Server = Server {
 const KUBECTL: Server =
     Server { name: "kubectl", module: MODULE, package: "k8s.io/kubernetes/cmd/kubectl", flags: FLAGS };
 
+/// Installs the charts.
+const HELM: Server = Server {
+    name: "helm",
+    module: "e2e/servers/helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    flags: &["-ldflags=-s -w"],
+};
+
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
     for (_, path) in environment()? {
@@ -38,10 +46,11 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// The environment that tells the tests what to start.
-pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 3]> {
+pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 4]> {
     Ok([
         ("ORDERMILL_KUBE_APISERVER", servers::path(&API_SERVER)?),
         ("ORDERMILL_KUBE_CONTROLLER_MANAGER", servers::path(&CONTROLLERS)?),
+        ("ORDERMILL_HELM", servers::path(&HELM)?),
         ("ORDERMILL_ETCD", etcd()?),
     ])
 }

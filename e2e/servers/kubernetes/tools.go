@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package kubernetes holds the versions of the real control plane that the operator's tests run against.
+// Package kubernetes names the commands that are built, so that their requirements stay in go.mod.
 package kubernetes
 
 import (
