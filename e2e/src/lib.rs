@@ -10,6 +10,7 @@ mod control_plane;
 mod operator;
 mod process;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use audit::{Audit, Use};
@@ -31,4 +32,12 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         }
     };
     tokio::time::timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("not within {LONG:?}: {what}"))
+}
+
+/// Where a binary is: in the directory above that of this test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join(name);
+    assert!(path.is_file(), "{} is not there: `cargo build --package {name}`, or `cargo xtask test`", path.display());
+    path
 }

@@ -1,7 +1,6 @@
 //! The operator as a process, with the rights that its chart gives it and no others.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,7 +11,10 @@ use ordermill_operator::rights;
 use serde_json::json;
 
 use crate::ControlPlane;
+use crate::binary;
 use crate::process::Process;
+
+const NAME: &str = "ordermill-operator";
 
 /// The operator; it ends with its handle.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Operator {
         }
         let kubeconfig = control_plane.kubeconfig("operator");
         let environment: [(&str, &OsStr); 1] = [("KUBECONFIG", kubeconfig.as_os_str())];
-        let process = Process::start(identity, &binary(), control_plane.directory(), arguments, &environment);
+        let process = Process::start(identity, &binary(NAME), control_plane.directory(), arguments, &environment);
         Self { process }
     }
 
@@ -52,7 +54,7 @@ impl Operator {
 
     /// Whether the binary takes these arguments, as the chart gives them.
     pub fn takes(arguments: &[String]) -> bool {
-        Command::new(binary()).args(arguments).arg("--help").output().unwrap().status.success()
+        Command::new(binary(NAME)).args(arguments).arg("--help").output().unwrap().status.success()
     }
 
     /// Gives the operator's user its rights: everywhere, or in the namespaces that are named.
@@ -99,12 +101,4 @@ pub async fn namespace(client: &Client, name: &str) {
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap();
     let made = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
     assert_eq!(made.name_any(), name);
-}
-
-/// Where the operator is: in the directory above that of this test.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("ordermill-operator");
-    assert!(path.is_file(), "{} is not there: `cargo build --package ordermill-operator`", path.display());
-    path
 }

@@ -46,7 +46,7 @@ const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::environ
 
 /// The CRD and the operator on a real API server.
 const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
-    run::cargo(&["build", "--locked", "--package", "ordermill-operator"])?;
+    run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "ordermill-operator"])?;
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
     test.envs(kubernetes::environment()?);
     run::check(test)
