@@ -95,3 +95,28 @@ fn named_in(map: &Map, named: &str) -> Result<Incarnation, AdminError> {
         (None, _) => Err(AdminError::NotFound(format!("there is no member {named:?}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ordermill_members::{Formats, Member};
+
+    use super::*;
+
+    #[test]
+    fn a_member_is_named_by_its_incarnation_or_by_a_name_that_only_it_has() {
+        let member = |incarnation, name: &str| Member {
+            incarnation: Incarnation(incarnation),
+            name: name.into(),
+            address: String::new(),
+            formats: Formats { min: 1, max: 1 },
+        };
+        let mut map = Map::alone(1, member(1, "pod-0"));
+        map.members.extend([member(2, "pod-1"), member(3, "pod-1"), member(4, "")]);
+        assert_eq!(named_in(&map, "pod-0"), Ok(Incarnation(1)));
+        assert_eq!(named_in(&map, "0000000000000003"), Ok(Incarnation(3)));
+        assert!(matches!(named_in(&map, "pod-1"), Err(AdminError::Refused(_))));
+        for nobody in ["", "pod", "3", "0000000000000009"] {
+            assert!(matches!(named_in(&map, nobody), Err(AdminError::NotFound(_))), "{nobody:?}");
+        }
+    }
+}
