@@ -69,6 +69,8 @@ async fn join(service: &Arc<Mvcc>, incarnation: u64, clock: clock::Shared) -> Re
         flush_interval: limits::FLUSH_INTERVAL,
         journal_retention: limits::JOURNAL_RETENTION,
         idempotency_retention: limits::IDEMPOTENCY_RETENTION,
+        #[cfg(feature = "planted-faults")]
+        planted: None,
     };
     let (router, service) = Router::join(config, store, clock, me, peers, Arc::new(|| 0)).await?;
     tokio::spawn(service.run());
