@@ -108,7 +108,9 @@ async fn orders_go_on_where_they_were_moved_to() {
 async fn go_on(http: &Http, orders: &[Order]) {
     let id = |order: &Order| order.id.clone().expect("an order has an id");
     let held = |order: &Order| {
-        order.status == Status::Confirmed && order.payment.captured == 0 && order.lines.iter().all(|line| line.held > 0)
+        order.status == Status::Confirmed
+            && order.payment.authorized == 0
+            && order.lines.iter().all(|line| line.held > 0)
     };
     let cancelled = first(orders, "confirmed", held);
     let answer = http.post(&format!("/v1/orders/{}/cancel", id(cancelled)), &json!({}), &[]).await.expect(200);

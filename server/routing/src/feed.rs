@@ -119,7 +119,8 @@ impl Cursor {
         while !rest.is_empty() {
             positions.push(Position { record: take_number(&mut rest)?, events: take_number(&mut rest)? });
         }
-        Some(Self(positions))
+        // There is no feed without a shard.
+        (!positions.is_empty()).then_some(Self(positions))
     }
 }
 
