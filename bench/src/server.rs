@@ -53,6 +53,14 @@ impl Drop for Server {
     }
 }
 
+/// The sum of a metric over the lines of `metrics` that hold each of `labels`.
+pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let lines = metrics.lines().filter(of_name);
+    let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
 /// The programs that were built beside this one.
 fn sibling(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe()?.parent().context("a program lies in a directory")?.join(name))
@@ -130,11 +138,7 @@ impl Server {
     /// What it has used.
     pub(crate) async fn usage(&self) -> Result<Usage> {
         let (cpu_s, metrics) = (self.cpu_s()?, self.metrics().await?);
-        let sum = |name: &str| -> f64 {
-            let lines =
-                metrics.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-        };
+        let sum = |name| sum(&metrics, name, &[]);
         Ok(Usage {
             cpu_s,
             appends: sum("ordermill_journal_appends_total"),

@@ -13,7 +13,7 @@ use ordermill_tests::cluster::Cluster;
 
 use crate::load::{self, Load};
 use crate::report;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// What is run, and for how long.
 #[derive(Debug, clap::Args)]
@@ -74,12 +74,8 @@ struct Scraped {
 }
 
 impl Scraped {
-    /// The sum of a metric over the lines that hold each of `labels`.
     fn sum(&self, name: &str, labels: &[&str]) -> f64 {
-        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        let lines = self.metrics.lines().filter(of_name);
-        let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        server::sum(&self.metrics, name, labels)
     }
 
     fn each(&self, name: &str, calls: &[&str]) -> f64 {

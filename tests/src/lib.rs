@@ -8,6 +8,7 @@ pub mod load;
 pub mod network;
 pub mod process;
 pub mod retail;
+pub mod watched;
 
 /// The seed of a test that draws lots: that of `ORDERMILL_SEED`, else a fresh one. Print it.
 pub fn seed() -> u64 {

@@ -2,17 +2,16 @@
 //! not there is not there either, and nothing was answered from it.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::future::join_all;
 use ordermill_order::id::{Class, identity};
 use ordermill_order::{Action, Command, NewOrder, OrderId, Outcome, Refusal};
 use ordermill_routing::Error;
-use ordermill_store::{Change, Error as StoreError, Extent, Fence, Page, Record, ShardId, Store};
+use ordermill_store::Error as StoreError;
 use ordermill_tests::engine::{Engine, new_order, open_store};
+use ordermill_tests::watched::{Watch, Watched};
 use tempfile::TempDir;
 
 /// Streams at once, and orders that each sends together.
@@ -23,72 +22,23 @@ const ATTEMPTS: usize = 100;
 /// One append of so many is refused.
 const REFUSED: u64 = 3;
 
-/// A store that refuses every third append, as one without a quorum would.
-#[derive(Debug)]
+/// Refuses every third append, as a store without a quorum would.
+#[derive(Debug, Default)]
 struct Refusing {
-    store: Arc<dyn Store>,
     appends: AtomicU64,
     refused: AtomicU64,
 }
 
 #[async_trait::async_trait]
-impl Store for Refusing {
-    async fn take_over(&self, shard: ShardId, fence: &Fence<'_>) -> Result<Extent, StoreError> {
-        self.store.take_over(shard, fence).await
-    }
-
-    async fn prove(&self, shard: ShardId) -> Result<(), StoreError> {
-        self.store.prove(shard).await
-    }
-
-    fn is_shared(&self) -> bool {
-        self.store.is_shared()
-    }
-
-    async fn append(&self, shard: ShardId, number: u64, record: Bytes) -> Result<(), StoreError> {
+impl Watch for Refusing {
+    async fn before_append(&self) -> Result<(), StoreError> {
         if self.appends.fetch_add(1, Ordering::SeqCst) % REFUSED == REFUSED - 1 {
             self.refused.fetch_add(1, Ordering::SeqCst);
             // The shard goes on with something else meanwhile, as it would while a store is asked.
             tokio::task::yield_now().await;
             return Err(StoreError::Unavailable("refused by the test".into()));
         }
-        self.store.append(shard, number, record).await
-    }
-
-    async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, StoreError> {
-        self.store.read(shard, after, max_bytes).await
-    }
-
-    async fn extent(&self, shard: ShardId) -> Result<Extent, StoreError> {
-        self.store.extent(shard).await
-    }
-
-    async fn trim(&self, shard: ShardId, through: u64) -> Result<(), StoreError> {
-        self.store.trim(shard, through).await
-    }
-
-    async fn get(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.store.get(keys).await
-    }
-
-    async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, StoreError> {
-        self.store.scan(from, to, limit).await
-    }
-
-    async fn flush(&self, shard: ShardId, rows: Vec<Change>, checkpoint: u64) -> Result<(), StoreError> {
-        self.store.flush(shard, rows, checkpoint).await
-    }
-
-    async fn load(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        self.store.load(name).await
-    }
-
-    async fn compare_and_set(&self, name: &str, expected: Option<Bytes>, new: Bytes) -> Result<bool, StoreError> {
-        self.store.compare_and_set(name, expected, new).await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await
+        Ok(())
     }
 }
 
@@ -124,11 +74,7 @@ async fn send(engine: &Engine, orders: usize, stream: usize) -> Vec<Option<Order
 async fn nothing_is_built_on_what_is_not_there(shards: u32, orders: usize) {
     let dir = TempDir::new().expect("a directory can be made");
     let data_dir = dir.path().join("data");
-    let store = Arc::new(Refusing {
-        store: open_store(&data_dir, shards),
-        appends: AtomicU64::new(0),
-        refused: AtomicU64::new(0),
-    });
+    let store = Arc::new(Watched { store: open_store(&data_dir, shards), watch: Refusing::default() });
     let engine = Engine::over(store.clone(), &data_dir, shards).await;
     for index in 0..40 {
         let mut put = engine.apply(put_item(index)).await;
@@ -150,7 +96,7 @@ async fn nothing_is_built_on_what_is_not_there(shards: u32, orders: usize) {
     let there: BTreeSet<OrderId> = engine.orders().await.iter().map(|order| order.id).collect();
     assert_eq!(there.len(), orders, "{shards} shards: one order per reference");
     assert_eq!(acknowledged, there, "{shards} shards: what was acknowledged is there, and nothing else");
-    assert!(store.refused.load(Ordering::SeqCst) > 2, "the store has refused");
+    assert!(store.watch.refused.load(Ordering::SeqCst) > 2, "the store has refused");
     engine.close().await;
     let again = Engine::open(&data_dir, shards).await;
     again.audit().await;

@@ -31,19 +31,10 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
 }
 
 async fn shards(context: &mut Context, pages: Pages) -> Result<Done, Failure> {
-    let mut token = pages.page_token;
-    let mut widths = Widths::default();
-    loop {
-        let page = context.client.cluster_shards(pages.page_size, token.as_deref()).await?;
-        token = page.next_page_token;
-        context.out.page(&page.shards, &mut widths, token.is_none(), cluster::shards)?;
-        match &token {
-            None => return Ok(Done::Well),
-            Some(token) if !pages.all => {
-                context.note(&format!("there are more: --all, or --page-token {token}"));
-                return Ok(Done::Well);
-            }
-            Some(_) => {}
-        }
-    }
+    let (client, size) = (context.client.clone(), pages.page_size);
+    let read = async |token: Option<&str>| {
+        let page = client.cluster_shards(size, token).await?;
+        Ok((page.shards, page.next_page_token))
+    };
+    context.list(pages, read, cluster::shards).await
 }

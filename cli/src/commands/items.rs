@@ -44,21 +44,12 @@ fn show(context: &mut Context, item: &Item) -> Result<Done, Failure> {
 }
 
 async fn list(context: &mut Context, pages: Pages) -> Result<Done, Failure> {
-    let mut token = pages.page_token;
-    let mut widths = Widths::default();
-    loop {
-        let page = context.client.items(pages.page_size, token.as_deref()).await?;
-        token = page.next_page_token;
-        context.out.page(&page.items, &mut widths, token.is_none(), items::table)?;
-        match &token {
-            None => return Ok(Done::Well),
-            Some(token) if !pages.all => {
-                context.note(&format!("there are more: --all, or --page-token {token}"));
-                return Ok(Done::Well);
-            }
-            Some(_) => {}
-        }
-    }
+    let (client, size) = (context.client.clone(), pages.page_size);
+    let read = async |token: Option<&str>| {
+        let page = client.items(size, token).await?;
+        Ok((page.items, page.next_page_token))
+    };
+    context.list(pages, read, items::table).await
 }
 
 async fn set_file(context: &mut Context, file: &Path) -> Result<Done, Failure> {

@@ -13,9 +13,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command, Global};
+use crate::args::{Cli, Command, Global, Pages};
 use crate::client::{self, Client};
-use crate::output::Out;
+use crate::output::{Out, Widths};
 use crate::progress::stderr;
 
 /// How a command ended that did not fail.
@@ -70,6 +70,31 @@ impl Context {
     fn note(&self, text: &str) {
         if !self.quiet {
             stderr(text);
+        }
+    }
+
+    /// Prints the rows of a page, or of all pages from there on; `read` reads the page of a token, and says
+    /// which one comes after it.
+    async fn list<T: serde::Serialize>(
+        &mut self,
+        pages: Pages,
+        read: impl AsyncFn(Option<&str>) -> Result<(Vec<T>, Option<String>), client::Error>,
+        table: fn(&[T], &mut Widths) -> String,
+    ) -> Result<Done, Failure> {
+        let mut token = pages.page_token;
+        let mut widths = Widths::default();
+        loop {
+            let (rows, next) = read(token.as_deref()).await?;
+            token = next;
+            self.out.page(&rows, &mut widths, token.is_none(), table)?;
+            match &token {
+                None => return Ok(Done::Well),
+                Some(token) if !pages.all => {
+                    self.note(&format!("there are more: --all, or --page-token {token}"));
+                    return Ok(Done::Well);
+                }
+                Some(_) => {}
+            }
         }
     }
 }

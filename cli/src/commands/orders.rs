@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Context, Done, Failure};
 use crate::args::{CreateOrder, ListOrders, OrderCommand};
 use crate::client::{Again, NewOrderOptions, OrderFilter, random_key};
-use crate::output::{Widths, orders, word};
+use crate::output::{orders, word};
 
 pub(super) async fn run(context: &mut Context, command: OrderCommand) -> Result<Done, Failure> {
     let client = context.client.clone();
@@ -96,21 +96,12 @@ async fn list(context: &mut Context, args: ListOrders) -> Result<Done, Failure> 
         created_after: args.created_after,
         page_size: args.pages.page_size,
     };
-    let mut token = args.pages.page_token;
-    let mut widths = Widths::default();
-    loop {
-        let page = context.client.orders(&filter, token.as_deref()).await?;
-        token = page.next_page_token;
-        context.out.page(&page.orders, &mut widths, token.is_none(), orders::table)?;
-        match &token {
-            None => return Ok(Done::Well),
-            Some(token) if !args.pages.all => {
-                context.note(&format!("there are more: --all, or --page-token {token}"));
-                return Ok(Done::Well);
-            }
-            Some(_) => {}
-        }
-    }
+    let client = context.client.clone();
+    let read = async |token: Option<&str>| {
+        let page = client.orders(&filter, token).await?;
+        Ok((page.orders, page.next_page_token))
+    };
+    context.list(args.pages, read, orders::table).await
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_delivery::Peers;
-use ordermill_order::hold::{Claim, Units};
 use ordermill_order::{Action, Command, SlotRange};
 use ordermill_station::{clock, limits};
 use ordermill_store::keys::{self, Kind, RowKey};
@@ -30,7 +29,8 @@ pub(crate) struct Attendant {
     pub(crate) keep: Duration,
     pub(crate) next_timer: Arc<NextTimer>,
     pub(crate) swept: Swept,
-    /// For tests: what was held for long is released, whatever the order's shard says.
+    /// What was held for long is released, whatever the order's shard says.
+    #[cfg(feature = "planted-faults")]
     pub(crate) releases: bool,
 }
 
@@ -54,6 +54,7 @@ impl Attendant {
             ticks.tick().await;
             let done = async {
                 self.fire_timers().await?;
+                #[cfg(feature = "planted-faults")]
                 if self.releases {
                     self.release_old_holds().await?;
                 }
@@ -164,36 +165,6 @@ impl Attendant {
                     && self.peers.has_heard(parts.tenant, order, line, hold.operation).await
             }
             _ => false,
-        }
-    }
-
-    /// What only a test has done: see [`crate::planted`].
-    async fn release_old_holds(&self) -> Result<(), crate::Error> {
-        /// How long a hold lasts then, milliseconds.
-        const LONG_MS: u64 = 20_000;
-        let range = self.handle.range();
-        let end = keys::after_prefix(&self.keys.prefix(range.last, Kind::Hold));
-        let to = end.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut from = Bound::Included(self.keys.prefix(range.first, Kind::Item));
-        loop {
-            let page = self.handle.look(from, to.clone(), limits::PAGE_MAX).await?;
-            for (key, value) in page.rows {
-                let Some(parts) = keys::decode(&key) else { continue };
-                let (Row::Hold(hold), Some((order, line))) = (decoded(&key, &value), hold_of(&parts)) else { continue };
-                if hold.held == 0 || hold.updated_ms + LONG_MS > self.clock.now_ms() {
-                    continue;
-                }
-                let to = Units { open: 0, fulfilled: hold.fulfilled, restocked: hold.restocked };
-                let from = Units { open: hold.held, ..to };
-                let (sku, operation, revision) = (hold.sku.clone(), hold.operation + 1, hold.revision);
-                let action = Action::Claim(Claim { order, line, sku, operation, revision, from, to });
-                let command = Command { tenant: parts.tenant.into(), idempotency: None, action };
-                self.handle.post_own(Work::One(Box::new(command), Sink::None)).await;
-            }
-            match page.next {
-                Some(next) => from = Bound::Excluded(next),
-                None => return Ok(()),
-            }
         }
     }
 }

@@ -202,6 +202,7 @@ impl Service {
             keep: self.config.idempotency_retention,
             next_timer: self.next_timer.clone(),
             swept: Swept::default(),
+            #[cfg(feature = "planted-faults")]
             releases: self.config.leaves_out(Planted::ReleaseByItself),
         };
         let attendant = tokio::spawn(attendant.run());

@@ -97,6 +97,25 @@ impl Plan {
             outage_ms: 60_000,
         }
     }
+
+    /// The same with other likelihoods, and another latency: what `times` makes of each, one after the other.
+    #[must_use]
+    pub fn scaled(self, mut times: impl FnMut(u64) -> u64) -> Self {
+        Self {
+            latency_ms: 1 + times(self.latency_ms),
+            slow: times(self.slow),
+            fails: times(self.fails),
+            lost_reply: times(self.lost_reply),
+            late: times(self.late),
+            silent: times(self.silent),
+            own_conflict: times(self.own_conflict),
+            two_phases: times(self.two_phases),
+            orphan: times(self.orphan),
+            hang: times(self.hang),
+            outage: times(self.outage),
+            ..self
+        }
+    }
 }
 
 /// What becomes of a write.

@@ -7,11 +7,13 @@
 
 mod clock;
 pub mod cluster;
+mod detour;
 mod faults;
 mod lots;
 mod mvcc;
 
 pub use clock::Virtual;
+pub use detour::{Detour, Via};
 pub use faults::{Client, Plan};
 pub use lots::Lots;
 pub use mvcc::{Mvcc, Version};

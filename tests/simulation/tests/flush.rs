@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ordermill_simulation::{Mvcc, Virtual};
+use ordermill_simulation::{Detour, Mvcc, Via, Virtual};
 use ordermill_store::keys::{Key, Kind};
 use ordermill_store::{Error, ShardId, Store};
 use ordermill_transactional::{Config, Failure, Mutation, Service, Timestamp, Transactional};
@@ -35,8 +35,8 @@ struct Road {
 }
 
 impl Road {
-    fn to(service: &Arc<Mvcc>) -> Arc<Self> {
-        Arc::new(Self { service: service.clone(), way: Mutex::new(Way::Open), held: Mutex::default() })
+    fn to(service: &Arc<Mvcc>) -> Arc<Via<Self>> {
+        Arc::new(Via(Self { service: service.clone(), way: Mutex::new(Way::Open), held: Mutex::default() }))
     }
 
     fn becomes(&self, way: Way) {
@@ -55,17 +55,9 @@ impl Road {
 }
 
 #[async_trait::async_trait]
-impl Service for Road {
-    async fn timestamp(&self) -> Result<Timestamp, Failure> {
-        self.service.timestamp().await
-    }
-
-    async fn begin(&self) -> Result<Timestamp, Failure> {
-        self.service.begin().await
-    }
-
-    async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
-        self.service.insert(start, key, value).await
+impl Detour for Road {
+    fn service(&self) -> &Mvcc {
+        &self.service
     }
 
     async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
@@ -82,30 +74,6 @@ impl Service for Road {
                 Ok(())
             }
         }
-    }
-
-    async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
-        self.service.get(at, key).await
-    }
-
-    async fn get_many(&self, at: Timestamp, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
-        self.service.get_many(at, keys).await
-    }
-
-    async fn scan(&self, at: Timestamp, from: Bytes, to: Bytes, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
-        self.service.scan(at, from, to, limit).await
-    }
-
-    async fn clean_up(&self, before: Timestamp, from: Bytes, to: Bytes) -> Result<(), Failure> {
-        self.service.clean_up(before, from, to).await
-    }
-
-    async fn collect_garbage(&self, at: Timestamp) -> Result<(), Failure> {
-        self.service.collect_garbage(at).await
-    }
-
-    async fn reconnect(&self) -> Result<(), Failure> {
-        Ok(())
     }
 }
 
@@ -128,15 +96,15 @@ async fn a_put_lands_after_a_takeover(configure: fn(&mut Config)) -> (Option<Byt
     let (slow, lossy) = (Road::to(&service), Road::to(&service));
     let (old, last) = owner(slow.clone(), 1, configure).await;
     old.append(A, last + 1, "the row is there".into()).await.unwrap();
-    slow.becomes(Way::Held);
+    slow.0.becomes(Way::Held);
     let flushed = old.flush(A, vec![(key(1), Some("there".into()))], last + 1).await;
     assert!(matches!(flushed, Err(Error::Unavailable(_))), "{flushed:?}");
     let (new, last) = owner(lossy.clone(), 2, configure).await;
     new.append(A, last + 1, "the row is gone".into()).await.unwrap();
-    lossy.becomes(Way::LostOnce);
+    lossy.0.becomes(Way::LostOnce);
     new.flush(A, vec![(key(1), None)], last + 1).await.unwrap();
     assert_eq!(new.get(&[key(1)]).await.unwrap(), [None]);
-    let (late, written) = slow.let_go().await;
+    let (late, written) = slow.0.let_go().await;
     assert!(late > 1, "it was tried again and again");
     (new.get(&[key(1)]).await.unwrap().remove(0), written)
 }
@@ -159,12 +127,12 @@ async fn a_deleted_row_stays_deleted_whatever_an_earlier_flush_has_under_way() {
     let road = Road::to(&service);
     let (store, last) = owner(road.clone(), 1, |_| {}).await;
     store.append(A, last + 1, "two rows".into()).await.unwrap();
-    road.becomes(Way::Held);
+    road.0.becomes(Way::Held);
     let rows = vec![(key(1), Some("one".into())), (key(2), Some("two".into()))];
     assert!(matches!(store.flush(A, rows, last + 1).await, Err(Error::Unavailable(_))));
-    road.becomes(Way::LostOnce);
+    road.0.becomes(Way::LostOnce);
     store.flush(A, vec![(key(1), None), (key(2), Some("more".into()))], last + 1).await.unwrap();
-    assert_eq!(road.let_go().await.1, 0);
+    assert_eq!(road.0.let_go().await.1, 0);
     assert_eq!(store.get(&[key(1), key(2)]).await.unwrap(), [None, Some("more".into())]);
 }
 

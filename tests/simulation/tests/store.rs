@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ordermill_simulation::{Client, Mvcc, Plan, Virtual};
+use ordermill_simulation::{Client, Detour, Mvcc, Plan, Via, Virtual};
 use ordermill_station::limits;
 use ordermill_store::keys::{Key, Kind};
 use ordermill_store::{Change, Error, Extent, ShardId, Store};
 use ordermill_transactional::keys::Keys;
 use ordermill_transactional::stored::{Nonce, Record};
-use ordermill_transactional::{Config, Failure, Mutation, Service, Timestamp, Transactional};
+use ordermill_transactional::{Config, Failure, Service, Timestamp, Transactional};
 use parking_lot::Mutex;
 
 const A: ShardId = ShardId(0);
@@ -137,46 +137,14 @@ struct Late {
 }
 
 #[async_trait::async_trait]
-impl Service for Late {
+impl Detour for Late {
+    fn service(&self) -> &Mvcc {
+        &self.service
+    }
+
     async fn timestamp(&self) -> Result<Timestamp, Failure> {
         let old = self.old.lock().pop();
         Ok(old.unwrap_or_else(|| self.service.now()))
-    }
-
-    async fn begin(&self) -> Result<Timestamp, Failure> {
-        self.service.begin().await
-    }
-
-    async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
-        self.service.insert(start, key, value).await
-    }
-
-    async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
-        self.service.write(start, mutations).await
-    }
-
-    async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
-        self.service.get(at, key).await
-    }
-
-    async fn get_many(&self, at: Timestamp, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
-        self.service.get_many(at, keys).await
-    }
-
-    async fn scan(&self, at: Timestamp, from: Bytes, to: Bytes, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
-        self.service.scan(at, from, to, limit).await
-    }
-
-    async fn clean_up(&self, before: Timestamp, from: Bytes, to: Bytes) -> Result<(), Failure> {
-        self.service.clean_up(before, from, to).await
-    }
-
-    async fn collect_garbage(&self, at: Timestamp) -> Result<(), Failure> {
-        self.service.collect_garbage(at).await
-    }
-
-    async fn reconnect(&self) -> Result<(), Failure> {
-        Ok(())
     }
 }
 
@@ -211,7 +179,7 @@ async fn numbers(store: &Transactional, after: u64) -> Result<Vec<u64>, Error> {
 #[tokio::test(start_paused = true)]
 async fn a_reader_stops_at_a_gap_and_looks_again() {
     let (service, at) = with_a_gap().await;
-    let late = Late { service: service.clone(), old: Mutex::new(vec![at; 4]) };
+    let late = Via(Late { service: service.clone(), old: Mutex::new(vec![at; 4]) });
     let store = open(Arc::new(late), 1);
     assert_eq!(numbers(&store, 0).await.unwrap(), [1]);
     assert_eq!(numbers(&store, 1).await.unwrap(), [2, 3]);
@@ -229,7 +197,7 @@ async fn a_reader_stops_at_a_gap_and_looks_again() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_skips_a_gap_is_caught() {
     let (service, at) = with_a_gap().await;
-    let late = Late { service, old: Mutex::new(vec![at; 4]) };
+    let late = Via(Late { service, old: Mutex::new(vec![at; 4]) });
     let config = Config { planted: Some(ordermill_transactional::Planted::SkipGap), ..Config::new(KEYS.cluster, 1) };
     let store = Transactional::new(config, Arc::new(late), Virtual::shared());
     assert_eq!(numbers(&store, 0).await.unwrap(), [1, 3]);

@@ -17,23 +17,8 @@ pub(super) const LATE_MS: u64 = 20_000;
 
 /// What goes wrong with the store: some of everything, more or less often.
 pub(super) fn plan(lots: &mut Lots) -> Plan {
-    let rough = Plan::rough();
-    let mut times = |usual: u64| usual * [0, 0, 1, 2][lots.below(4) as usize] / 2;
-    Plan {
-        latency_ms: 1 + times(rough.latency_ms),
-        slow: times(rough.slow),
-        fails: times(rough.fails),
-        lost_reply: times(rough.lost_reply),
-        late: times(rough.late),
-        late_ms: LATE_MS,
-        silent: times(rough.silent),
-        own_conflict: times(rough.own_conflict),
-        two_phases: times(rough.two_phases),
-        orphan: times(rough.orphan),
-        hang: times(rough.hang) / 2,
-        outage: times(rough.outage) / 2,
-        outage_ms: 10_000,
-    }
+    let plan = Plan::rough().scaled(|usual| usual * [0, 0, 1, 2][lots.below(4) as usize] / 2);
+    Plan { late_ms: LATE_MS, hang: plan.hang / 2, outage: plan.outage / 2, outage_ms: 10_000, ..plan }
 }
 
 /// Breaks things until everybody stops; members that were taken down are up again by the time it returns.

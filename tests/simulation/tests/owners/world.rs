@@ -108,23 +108,7 @@ impl World {
 /// What goes wrong in the history of `seed`: some of everything, more or less often.
 pub(crate) fn plan(seed: u64) -> Plan {
     let mut lots = Lots::of(seed ^ 0x706C_616E);
-    let mut times = |usual: u64| usual * [0, 1, 1, 3][lots.below(4) as usize];
-    let rough = Plan::rough();
-    Plan {
-        latency_ms: 1 + times(rough.latency_ms),
-        slow: times(rough.slow),
-        fails: times(rough.fails),
-        lost_reply: times(rough.lost_reply),
-        late: times(rough.late),
-        late_ms: rough.late_ms,
-        silent: times(rough.silent),
-        own_conflict: times(rough.own_conflict),
-        two_phases: times(rough.two_phases),
-        orphan: times(rough.orphan),
-        hang: times(rough.hang),
-        outage: times(rough.outage),
-        outage_ms: rough.outage_ms,
-    }
+    Plan::rough().scaled(|usual| usual * [0, 1, 1, 3][lots.below(4) as usize])
 }
 
 /// The history of `seed`, of stores that are opened as `configure` says.
