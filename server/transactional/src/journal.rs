@@ -79,7 +79,7 @@ impl Inner {
 
     pub(crate) async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("read", limits::STORE_PATIENCE);
         loop {
             match self.read_once(&shard, after, max_bytes, patience.tries() > 0).await {
                 Ok(records) => return Ok(records),
@@ -206,7 +206,7 @@ impl Inner {
 
     pub(crate) async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("extent", limits::STORE_PATIENCE);
         let Seen { guard, mark, last, .. } = self.tail(&shard, &mut patience).await?;
         Ok(Extent { checkpoint: guard.checkpoint, trimmed: mark.through, last })
     }
