@@ -65,11 +65,9 @@ impl Authority {
 
 impl Files {
     /// The server's flags `--WHOM-ca`, `--WHOM-certificate` and `--WHOM-key`.
-    pub fn flags(&self, whom: &str) -> [String; 6] {
-        let flag = |what: &str, path: &Path| [format!("--{whom}-{what}"), path.display().to_string()];
-        let [[a, b], [c, d], [e, f]] =
-            [flag("ca", &self.ca), flag("certificate", &self.certificate), flag("key", &self.key)];
-        [a, b, c, d, e, f]
+    pub fn flags(&self, whom: &str) -> Vec<String> {
+        let files = [("ca", &self.ca), ("certificate", &self.certificate), ("key", &self.key)];
+        files.iter().flat_map(|(what, path)| [format!("--{whom}-{what}"), path.display().to_string()]).collect()
     }
 
     fn acceptor(&self) -> TlsAcceptor {

@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::tempdir;
 
 fn with(settings: Settings, files: &Files) -> Settings {
-    settings.with(&files.flags("tikv").each_ref().map(String::as_str))
+    settings.with(&files.flags("tikv").iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
