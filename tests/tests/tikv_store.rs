@@ -15,7 +15,7 @@ const SHARD: ShardId = ShardId(1);
 
 /// A service that from some moment on is that of another PD: one without a store.
 #[derive(Debug)]
-struct Moved {
+struct TwoPds {
     here: Client,
     there: Client,
     moved: AtomicBool,
@@ -23,14 +23,14 @@ struct Moved {
     believed: AtomicUsize,
 }
 
-impl Moved {
+impl TwoPds {
     fn now(&self) -> &Client {
         if self.moved.load(Ordering::Relaxed) { &self.there } else { &self.here }
     }
 }
 
 #[async_trait::async_trait]
-impl Service for Moved {
+impl Service for TwoPds {
     async fn timestamp(&self) -> Result<Timestamp, Failure> {
         self.now().timestamp().await
     }
@@ -82,7 +82,7 @@ impl Service for Moved {
 async fn a_pd_without_a_store_never_lets_an_append_be_acknowledged() {
     let (full, empty) = (cluster::shared().await, Cluster::without_store().await);
     let (moved, believed) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let service = Arc::new(Moved { here: full.client().await, there: empty.client().await, moved, believed });
+    let service = Arc::new(TwoPds { here: full.client().await, there: empty.client().await, moved, believed });
     let number = rand::random_range(2..u32::MAX);
     let store = |service: Arc<dyn Service>| {
         Transactional::new(Config::new(number, rand::random()), service, clock::System::shared())
