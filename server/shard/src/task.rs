@@ -20,6 +20,7 @@ use crate::ahead::Ahead;
 use crate::batch::{Batch, Closed};
 use crate::build::Built;
 use crate::flush::Flushed;
+use crate::format::Formats;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::planted::Planted;
 use crate::state::{Committed, Found};
@@ -38,6 +39,8 @@ pub struct Config {
     pub range: SlotRange,
     /// Names this run of the owner.
     pub incarnation: u64,
+    /// What may be written, and what can be read.
+    pub formats: Arc<Formats>,
     /// Bytes of clean rows kept in memory.
     pub cache_bytes: u64,
     /// What all shards of the process keep unflushed.
@@ -88,6 +91,8 @@ pub struct Service {
     pub(crate) last_ms: u64,
     /// The number of the next order.
     pub(crate) sequence: u64,
+    /// The newest format that any record of the shard was written in: older ones would lose what it holds.
+    pub(crate) format: u32,
     pub(crate) backlog: VecDeque<Waiting>,
     pub(crate) ahead: Ahead,
     /// The next batch, when it was built while an append was under way.
@@ -163,6 +168,7 @@ impl Service {
             number: 0,
             last_ms: 0,
             sequence: 1,
+            format: 0,
             backlog: VecDeque::new(),
             ahead: Ahead::default(),
             built: None,
