@@ -56,6 +56,7 @@ const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
 const TESTS_ON_TIKV: &[&str] = &[
     "tikv_conformance",
     "tikv_service",
+    "tikv_store",
     "members",
     "membership",
     "cluster_admin",
