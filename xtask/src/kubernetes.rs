@@ -24,7 +24,14 @@ const CONTROLLERS: Server = Server {
     package: "k8s.io/kubernetes/cmd/kube-controller-manager",
     flags: FLAGS,
 };
-/// For people: the tests speak to the API server themselves.
+/// What a node runs, and what gives it pods.
+const SCHEDULER: Server =
+    Server { name: "kube-scheduler", module: MODULE, package: "k8s.io/kubernetes/cmd/kube-scheduler", flags: FLAGS };
+const KUBELET: Server =
+    Server { name: "kubelet", module: MODULE, package: "k8s.io/kubernetes/cmd/kubelet", flags: FLAGS };
+const PROXY: Server =
+    Server { name: "kube-proxy", module: MODULE, package: "k8s.io/kubernetes/cmd/kube-proxy", flags: FLAGS };
+/// For people, and for tests of what people do with it.
 const KUBECTL: Server =
     Server { name: "kubectl", module: MODULE, package: "k8s.io/kubernetes/cmd/kubectl", flags: FLAGS };
 
@@ -36,13 +43,57 @@ const HELM: Server = Server {
     flags: &["-ldflags=-s -w"],
 };
 
+/// Names of Services, inside the cluster.
+const COREDNS: Server = Server {
+    name: "coredns",
+    module: "e2e/servers/coredns",
+    package: "github.com/coredns/coredns",
+    flags: &["-ldflags=-s -w"],
+};
+
+/// Keeps a pod's namespaces.
+const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
+
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
-    for (_, path) in environment()? {
+    for (_, path) in whole()? {
         println!("{}", path.display());
     }
-    println!("{}", servers::path(&KUBECTL)?.display());
     Ok(())
+}
+
+/// A whole cluster by hand.
+pub(crate) fn cluster(arguments: &[String]) -> Result<()> {
+    let mut cluster =
+        run::command(env!("CARGO"), &["run", "--quiet", "--locked", "--package", "ordermill-cluster", "--"]);
+    cluster.args(arguments);
+    match arguments.first().map(String::as_str) {
+        // Nothing is built only to be ended, or for somebody else's cluster.
+        Some("down") => {}
+        Some("up") if !arguments.iter().any(|argument| argument.starts_with("--context")) => {
+            cluster.envs(whole()?);
+        }
+        _ => {
+            cluster.env("ORDERMILL_KUBECTL", servers::path(&KUBECTL)?);
+        }
+    }
+    run::check(cluster)
+}
+
+/// The environment that tells the tests what a whole cluster is started from, nodes included.
+pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut all = environment()?.to_vec();
+    for (name, server) in [
+        ("ORDERMILL_KUBECTL", &KUBECTL),
+        ("ORDERMILL_KUBE_SCHEDULER", &SCHEDULER),
+        ("ORDERMILL_KUBELET", &KUBELET),
+        ("ORDERMILL_KUBE_PROXY", &PROXY),
+        ("ORDERMILL_COREDNS", &COREDNS),
+        ("ORDERMILL_PAUSE", &PAUSE),
+    ] {
+        all.push((name, servers::path(server)?));
+    }
+    Ok(all)
 }
 
 /// The environment that tells the tests what to start.
