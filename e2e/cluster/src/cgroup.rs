@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -76,9 +75,9 @@ fn hierarchies() -> Result<BTreeSet<PathBuf>> {
     }
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(MOUNT).with_context(|| format!("{MOUNT} cannot be read"))? {
-        // Several names may lead to one.
+        // Several names may lead to one. Version 2 may be there beside version 1, and runc makes a cgroup there too.
         let path = fs::canonicalize(entry?.path())?;
-        if path.join("cgroup.procs").is_file() && !path.ends_with("unified") {
+        if path.join("cgroup.procs").is_file() {
             found.insert(path);
         }
     }
@@ -94,11 +93,7 @@ fn enable_controllers(path: &Path) {
 }
 
 fn walk(path: &Path, visit: &mut impl FnMut(&Path)) {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return,
-        Err(_) => return,
-    };
+    let Ok(entries) = fs::read_dir(path) else { return };
     visit(path);
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

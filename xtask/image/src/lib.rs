@@ -5,6 +5,8 @@
 
 mod archive;
 mod program;
+mod shipped;
 
 pub use archive::{Image, Written};
 pub use program::Program;
+pub use shipped::shipped;

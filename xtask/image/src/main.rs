@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use ordermill_image::{Image, Program};
+use ordermill_image::{Image, shipped};
 
 /// Megabytes that one image may have, unpacked: pods start on nodes that have never seen it.
 const SIZE_MAX_MB: u64 = 60;
@@ -43,31 +43,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("{} cannot be made", arguments.out.display()))?;
-    let program = |name: &str| -> Result<Program> {
-        let program = Program::read(&arguments.binaries.join(name))?;
-        if !arguments.for_tests && !program.is_static() {
-            bail!("{name} is not linked statically: build it with `cargo xtask image`");
+    for (file, image) in shipped(&arguments.binaries, &arguments.repository, &arguments.tag)? {
+        if !arguments.for_tests && !image.program.is_static() {
+            bail!("{} is not linked statically: build it with `cargo xtask image`", image.name);
         }
-        Ok(program)
-    };
-    let name = |name: &str| format!("{}/{name}:{}", arguments.repository, arguments.tag);
-    let server = Image {
-        name: name("ordermill"),
-        description: "The order-processing engine".to_owned(),
-        program: program("ordermill")?,
-        arguments: ["serve", "--listen=0.0.0.0:8080", "--data-dir=/var/lib/ordermill"].map(str::to_owned).into(),
-        ports: vec![8080, 7080],
-        directories: vec!["/var/lib/ordermill".into()],
-    };
-    let operator = Image {
-        name: name("ordermill-operator"),
-        description: "The Kubernetes operator of the order-processing engine".to_owned(),
-        program: program("ordermill-operator")?,
-        arguments: vec!["run".to_owned()],
-        ports: vec![9090],
-        directories: Vec::new(),
-    };
-    for (image, file) in [(server, "ordermill.tar"), (operator, "ordermill-operator.tar")] {
         write(arguments, &image, &arguments.out.join(file))?;
     }
     Ok(())
