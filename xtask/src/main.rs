@@ -7,6 +7,7 @@ mod codegen;
 mod demo;
 mod image;
 mod kubernetes;
+mod promises;
 mod run;
 mod servers;
 mod test;
@@ -31,6 +32,9 @@ enum Chore {
         /// Only what needs no release build and no long runs.
         #[arg(long)]
         fast: bool,
+        /// Only what runs on a PD and a store: conformance, processes, faults.
+        #[arg(long, conflicts_with = "fast")]
+        tikv: bool,
         #[command(flatten)]
         servers: servers::Arguments,
     },
@@ -69,7 +73,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Test { fast, servers } => test::run(fast, &servers),
+        Chore::Test { fast, tikv, servers } => test::run(fast, tikv, &servers),
         Chore::Sim { arguments } => run::sim(&arguments),
         Chore::Servers => servers::run(),
         Chore::Kubernetes => kubernetes::run(),

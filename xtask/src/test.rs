@@ -36,10 +36,34 @@ const SERVERS: Suite = ("servers for the tests", |arguments| servers::environmen
 /// Tests that run real stores, real processes and real files.
 const BLACK_BOX: Suite = ("black-box tests", |arguments| {
     run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "orderctl"])?;
+    servers::describe(arguments);
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
     test.envs(servers::environment(arguments)?);
     run::check(test)
 });
+
+/// Of those the ones that run on a PD and a store, whoever's they are.
+const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
+    run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "orderctl"])?;
+    servers::describe(arguments);
+    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
+    test.args(TESTS_ON_TIKV.iter().flat_map(|name| ["--test", name]));
+    test.envs(servers::environment(arguments)?);
+    run::check(test)
+});
+
+/// The files of these tests: the store's conformance, processes, faults.
+const TESTS_ON_TIKV: &[&str] = &[
+    "tikv_conformance",
+    "tikv_service",
+    "members",
+    "membership",
+    "cluster_admin",
+    "faults",
+    "network",
+    "tikv_tls",
+    "migrate",
+];
 
 /// A control plane for the tests after it.
 const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::environment().map(drop));
@@ -52,14 +76,14 @@ const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
     run::check(test)
 });
 
-/// Runs all suites, or with `fast` those that take no more than a few minutes.
+/// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
-pub(crate) fn run(fast: bool, servers: &Arguments) -> Result<()> {
-    let mut suites = CHECKS.to_vec();
-    suites.extend([UNIT, PLANTED]);
-    if !fast {
-        suites.extend([SERVERS, BLACK_BOX, KUBERNETES, OPERATOR]);
-    }
+pub(crate) fn run(fast: bool, tikv: bool, servers: &Arguments) -> Result<()> {
+    let suites = match (fast, tikv) {
+        (_, true) => vec![SERVERS, ON_TIKV],
+        (true, false) => [CHECKS, &[UNIT, PLANTED]].concat(),
+        (false, false) => [CHECKS, &[UNIT, PLANTED, SERVERS, BLACK_BOX, KUBERNETES, OPERATOR]].concat(),
+    };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, suite) in suites {
         println!("==> {name}");

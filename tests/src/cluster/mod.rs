@@ -22,14 +22,15 @@ use crate::network::Network;
 use crate::process::{own_address, until};
 
 /// How both servers are told to be quick and small. A store of one has nobody to wait for; TiKV's defaults
-/// would want more open files than many machines allow. Either server ignores what is the other's.
+/// would want more open files than many machines allow. Either server ignores what is the other's. The store for tests
+/// does not start again once it has dropped a file of its log that it has not read back yet, of which it keeps three.
 const STORE_CONFIG: &str = r#"
 [raftstore]
 raft-base-tick-interval = "100ms"
 raft-store-max-leader-lease = "900ms"
 pd-heartbeat-tick-interval = "1s"
 [engine]
-vlog-file-size = 16777216
+vlog-file-size = 67108864
 [rocksdb]
 max-open-files = 1024
 [raftdb]
