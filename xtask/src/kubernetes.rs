@@ -115,9 +115,13 @@ fn etcd() -> Result<PathBuf> {
         bail!("etcd is not installed, and the operator's tests need it: install it, so that `etcd` is in the PATH");
     }
     eprintln!("etcd is not installed: installing Debian's package etcd-server, which the operator's tests need …");
-    let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "etcd-server"]);
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    run::check(install).context(
+    let install = || {
+        let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "etcd-server"]);
+        install.env("DEBIAN_FRONTEND", "noninteractive");
+        run::check(install)
+    };
+    // A fresh machine does not know yet what there is.
+    install().or_else(|_| run::check(run::command("apt-get", &["update"])).and_then(|()| install())).context(
         "etcd-server could not be installed: as root, `apt-get update && apt-get install etcd-server`, then try again",
     )?;
     find("etcd").context("etcd-server is installed, and there is no `etcd` in the PATH")

@@ -93,6 +93,7 @@ impl Cluster {
         for number in self.numbers()? {
             self.node(number).place.kill()?;
         }
+        network::end();
         cgroup::remove()?;
         kernel::restore(&self.directory)?;
         if self.directory.exists() {

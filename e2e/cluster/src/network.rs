@@ -33,6 +33,7 @@ pub(crate) fn pods(number: u8) -> String {
 
 /// The first node's network, and the way to it from the machine.
 pub(crate) fn first(place: &Place) -> Result<()> {
+    end();
     for range in [PODS, SERVICES, NODES] {
         let taken = words(&format!("ip route show to root {range}"))?;
         if !taken.trim().is_empty() {
@@ -59,9 +60,16 @@ pub(crate) fn first(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Ends the way from the machine. The kernel does it, too, once nobody is left in the network, but in its own time.
+pub(crate) fn end() {
+    let _ = words(&format!("ip link delete {LINK_NAME}"));
+}
+
 /// A further node's network, and the ways between it and the first.
 pub(crate) fn further(first: &Place, place: &Place, number: u8) -> Result<()> {
     let (link, own, gateway) = (format!("node-{number}"), address(number), address(1));
+    // That of the node that was killed.
+    let _ = first.run(&format!("ip link delete {link}"));
     words(&format!(
         "nsenter --net=/proc/{}/ns/net ip link add {link} type veth peer name eth0 netns {}",
         first.keeper()?,

@@ -74,9 +74,17 @@ fn missing() -> Vec<&'static str> {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
-    output(command.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+    let install = || {
+        let mut command = Command::new("apt-get");
+        command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        output(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    if install().is_err() {
+        // A fresh machine does not know yet what there is.
+        output(Command::new("apt-get").arg("update"))?;
+        install()?;
+    }
+    Ok(())
 }
 
 /// In the PATH, or where programs for root are, which not every PATH has.

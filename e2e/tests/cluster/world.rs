@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ordermill_cluster::{Cluster, Tools, output};
 use ordermill_image::{Image, Program, shipped};
+use tokio::time::Instant;
 
 /// Where the orders are.
 pub const ORDERS: &str = "e2e-orders";
 /// Where the operator is.
 pub const OPERATOR: &str = "e2e-operator";
 /// How often is looked.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// A cluster with our images.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl World {
         let found = cluster.runs();
         timed("the cluster is up", || cluster.up(&tools, 2).unwrap());
         let world = Self { cluster, tools, found };
+        world.spares_what_is_not_of_tests();
         timed("the nodes have the images", || world.load());
         for chart in ["ordermill", "ordermill-crds"] {
             world.helm(&["uninstall", chart, "--namespace", OPERATOR, "--ignore-not-found", "--wait"]);
@@ -50,6 +52,15 @@ impl World {
         if !self.found {
             timed("the cluster is down", || self.cluster.down().unwrap());
         }
+    }
+
+    /// The resource's definition is one for all: what somebody tries out by hand would go with it.
+    fn spares_what_is_not_of_tests(&self) {
+        let path = "jsonpath={.items[*].metadata.namespace}";
+        let list = ["get", "orderclusters", "--all-namespaces", "--output", path];
+        let namespaces = self.try_kubectl(&list).unwrap_or_default();
+        let other = namespaces.split_whitespace().find(|namespace| *namespace != ORDERS);
+        assert!(other.is_none(), "somebody uses this cluster, in {other:?}: `cargo xtask cluster down` ends it");
     }
 
     fn load(&self) {
@@ -165,7 +176,8 @@ impl World {
         let selector = format!("app.kubernetes.io/name=ordermill,app.kubernetes.io/instance={name}");
         let path = "jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp} \
                     {.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
-        let said = self.try_kubectl(&["get", "pods", "--namespace", ORDERS, "--selector", &selector, "--output", path])?;
+        let said =
+            self.try_kubectl(&["get", "pods", "--namespace", ORDERS, "--selector", &selector, "--output", path])?;
         let pods = said.lines().filter_map(|line| {
             let parts: Vec<&str> = line.split(' ').collect();
             let [pod, node, "", "True"] = parts[..] else { return None };
