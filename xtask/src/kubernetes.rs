@@ -51,6 +51,13 @@ const COREDNS: Server = Server {
     flags: &["-ldflags=-s -w"],
 };
 
+/// What pods and nodes use.
+const METRICS: Server = Server {
+    name: "metrics-server",
+    module: "e2e/servers/metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    flags: &["-ldflags=-s -w"],
+};
 /// Keeps a pod's namespaces.
 const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
 
@@ -89,6 +96,7 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
         ("ORDERMILL_KUBELET", &KUBELET),
         ("ORDERMILL_KUBE_PROXY", &PROXY),
         ("ORDERMILL_COREDNS", &COREDNS),
+        ("ORDERMILL_METRICS_SERVER", &METRICS),
         ("ORDERMILL_PAUSE", &PAUSE),
     ] {
         all.push((name, servers::path(server)?));

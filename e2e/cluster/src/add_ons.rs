@@ -1,4 +1,4 @@
-//! What runs on the nodes before anybody asks: CoreDNS; and volumes of the nodes' own disks.
+//! What runs on the nodes before anybody asks: CoreDNS and metrics-server; and volumes of the nodes' own disks.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,6 +18,7 @@ use crate::tools::Tools;
 /// What keeps a pod's namespaces.
 pub(crate) const PAUSE: &str = "cluster.ordermill.invalid/pause:1";
 const COREDNS: &str = "cluster.ordermill.invalid/coredns:1";
+const METRICS: &str = "cluster.ordermill.invalid/metrics-server:1";
 /// Volumes of each node.
 const VOLUMES: u8 = 6;
 const VOLUME_SIZE: &str = "20Gi";
@@ -25,7 +26,11 @@ const CLASS: &str = "local";
 
 /// Writes the images that every node has.
 pub(crate) fn images(directory: &Path, tools: &Tools) -> Result<Vec<PathBuf>> {
-    let programs = [(PAUSE, &tools.pause, "Keeps a pod's namespaces"), (COREDNS, &tools.coredns, "Names of Services")];
+    let programs = [
+        (PAUSE, &tools.pause, "Keeps a pod's namespaces"),
+        (COREDNS, &tools.coredns, "Names of Services"),
+        (METRICS, &tools.metrics, "What pods and nodes use"),
+    ];
     let mut archives = Vec::new();
     for (name, program, description) in programs {
         let file = name.rsplit(['/', ':']).nth(1).unwrap_or(name);
@@ -46,22 +51,24 @@ pub(crate) fn images(directory: &Path, tools: &Tools) -> Result<Vec<PathBuf>> {
     Ok(archives)
 }
 
-/// Writes them to the API server, and waits for CoreDNS.
+/// Writes them to the API server, and waits for them.
 pub(crate) fn apply(cluster: &Cluster, nodes: u8) -> Result<()> {
     volumes(cluster, nodes)?;
-    let mut coredns = include_str!("../manifests/coredns.yaml").replace("IMAGE", COREDNS);
-    coredns = coredns.replace("ADDRESS", network::DNS);
+    let coredns = include_str!("../manifests/coredns.yaml").replace("IMAGE", COREDNS).replace("ADDRESS", network::DNS);
     write(cluster, &coredns)?;
-    until("CoreDNS is available", Duration::from_secs(90), || {
-        let path = "jsonpath={.status.availableReplicas}";
-        let get = ["get", "deployment", "coredns", "--namespace", "kube-system", "--output", path];
-        let available = output(&mut cluster.kubectl(&get)?)?;
-        if available == "1" {
-            return Ok(());
-        }
-        let pods = ["describe", "pods", "--namespace", "kube-system", "--selector", "k8s-app=kube-dns"];
-        bail!("{}", output(&mut cluster.kubectl(&pods)?)?)
-    })
+    write(cluster, &include_str!("../manifests/metrics-server.yaml").replace("IMAGE", METRICS))?;
+    for name in ["coredns", "metrics-server"] {
+        until(&format!("{name} is available"), Duration::from_secs(90), || {
+            let path = "jsonpath={.status.availableReplicas}";
+            let get = ["get", "deployment", name, "--namespace", "kube-system", "--output", path];
+            if output(&mut cluster.kubectl(&get)?)? == "1" {
+                return Ok(());
+            }
+            let pods = ["describe", "pods", "--namespace", "kube-system"];
+            bail!("{}", output(&mut cluster.kubectl(&pods)?)?)
+        })?;
+    }
+    Ok(())
 }
 
 /// A class of volumes, the default one, and volumes in it: directories of the nodes. One that was let go is emptied.

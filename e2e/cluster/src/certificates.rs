@@ -11,11 +11,12 @@ use rcgen::{
 use crate::network;
 
 /// Whoever has a kubeconfig: its file's name, its user and its group, as Kubernetes' own roles know them.
-const USERS: [(&str, &str, &str); 4] = [
+const USERS: [(&str, &str, &str); 5] = [
     ("admin", "admin", "system:masters"),
     ("controllers", "system:kube-controller-manager", ""),
     ("scheduler", "system:kube-scheduler", ""),
     ("proxy", "system:kube-proxy", ""),
+    ("aggregator", "aggregator", ""),
 ];
 
 /// Writes all of them and the kubeconfigs.

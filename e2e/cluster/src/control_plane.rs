@@ -54,6 +54,14 @@ pub(crate) fn start(directory: &Path, place: &Place, tools: &Tools) -> Result<()
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
             format!("--kubelet-client-certificate={}", at("admin.crt")),
             format!("--kubelet-client-key={}", at("admin.key")),
+            // By which it hands requests on to metrics-server, and says for whom.
+            format!("--requestheader-client-ca-file={}", at("ca.crt")),
+            "--requestheader-allowed-names=aggregator".to_owned(),
+            "--requestheader-username-headers=X-Remote-User".to_owned(),
+            "--requestheader-group-headers=X-Remote-Group".to_owned(),
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
+            format!("--proxy-client-cert-file={}", at("aggregator.crt")),
+            format!("--proxy-client-key-file={}", at("aggregator.key")),
             // Pods that a controller replaces elsewhere leave a dead node soon: tests need not wait for five minutes.
             "--default-not-ready-toleration-seconds=20".to_owned(),
             "--default-unreachable-toleration-seconds=20".to_owned(),

@@ -13,6 +13,7 @@ pub struct Tools {
     pub(crate) kubelet: PathBuf,
     pub(crate) proxy: PathBuf,
     pub(crate) coredns: PathBuf,
+    pub(crate) metrics: PathBuf,
     pub(crate) pause: PathBuf,
     pub(crate) etcd: PathBuf,
 }
@@ -27,6 +28,7 @@ impl Tools {
             kubelet: path("ORDERMILL_KUBELET")?,
             proxy: path("ORDERMILL_KUBE_PROXY")?,
             coredns: path("ORDERMILL_COREDNS")?,
+            metrics: path("ORDERMILL_METRICS_SERVER")?,
             pause: path("ORDERMILL_PAUSE")?,
             etcd: path("ORDERMILL_ETCD")?,
         })

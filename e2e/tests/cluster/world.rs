@@ -51,6 +51,12 @@ impl World {
     pub fn end(self) {
         if !self.found {
             timed("the cluster is down", || self.cluster.down().unwrap());
+            let link = "/sys/class/net/ordermill0";
+            let cgroups = ["/sys/fs/cgroup/ordermill-cluster", "/sys/fs/cgroup/pids/ordermill-cluster"];
+            for left in cgroups.into_iter().chain([link]) {
+                assert!(!Path::new(left).exists(), "{left} is left");
+            }
+            assert!(!self.cluster.kubeconfig().exists() && !self.cluster.runs());
         }
     }
 
