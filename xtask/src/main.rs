@@ -1,9 +1,11 @@
-//! The project's chores: `cargo xtask test`, `sim`, `servers`, `kubernetes`, `demo`, `bench`, `codegen`, `tidy`.
+//! The project's chores: `cargo xtask test`, `sim`, `servers`, `kubernetes`, `cluster`, `image`, `demo`, `bench`, `codegen`,
+//! `tidy`.
 //!
 //! Knows how to call the project's own tools; knows nothing of orders.
 
 mod codegen;
 mod demo;
+mod image;
 mod kubernetes;
 mod promises;
 mod run;
@@ -44,8 +46,16 @@ enum Chore {
     },
     /// Build the PD and the store that tests run against, and print where they are.
     Servers,
-    /// Build the Kubernetes control plane that the operator's tests run on, and print where it is.
+    /// Build the Kubernetes that the operator's tests run on, and print where it is.
     Kubernetes,
+    /// A real Kubernetes on this machine: `up`, `down`, `status`, `load ARCHIVE`; `--context NAME` for one that is there.
+    Cluster {
+        /// Passed on; `--help` behind `--` tells all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the images of the server and the operator as OCI archives, without a container engine.
+    Image(image::Arguments),
     /// Build, start the engine, feed it generated orders, and stay up.
     Demo(demo::Arguments),
     /// Measure: see `--help` behind `--` for what.
@@ -67,6 +77,8 @@ fn main() -> ExitCode {
         Chore::Sim { arguments } => run::sim(&arguments),
         Chore::Servers => servers::run(),
         Chore::Kubernetes => kubernetes::run(),
+        Chore::Cluster { arguments } => kubernetes::cluster(&arguments),
+        Chore::Image(arguments) => image::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Bench { arguments } => run::bench(&arguments),
         Chore::Codegen => codegen::run(),

@@ -139,8 +139,11 @@ fn cache() -> Result<PathBuf> {
 fn fingerprint(server: &Server, module: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     (server.package, server.flags).hash(&mut hasher);
-    for name in ["go.mod", "go.sum", "tools.go"] {
-        let path = module.join(name);
+    // Those that there are: a module of ours that needs no other has no sums.
+    for path in ["go.mod", "go.sum", "tools.go", "main.go"].map(|name| module.join(name)) {
+        if !path.exists() {
+            continue;
+        }
         fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?.hash(&mut hasher);
     }
     Ok(hasher.finish())

@@ -5,10 +5,11 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
-    LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
-    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+    Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile,
+    SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -79,9 +80,8 @@ pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpe
                 }),
                 ..PodSecurityContext::default()
             }),
-            topology_spread_constraints: Some(
-                ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map(|key| spread(cluster, key)).into(),
-            ),
+            affinity: Some(apart_by_zone(cluster)),
+            topology_spread_constraints: Some(vec![apart_by_node(cluster)]),
             containers: vec![container(cluster)],
             volumes: Some(volumes(cluster).into_iter().map(|(volume, _)| volume).collect()),
             ..PodSpec::default()
@@ -174,15 +174,31 @@ fn probe(path: &str) -> Probe {
     }
 }
 
-/// Apart where that can be had, together where it cannot.
-fn spread(cluster: &Cluster, topology_key: &str) -> TopologySpreadConstraint {
+/// On nodes of their own where that can be had, together where it cannot.
+fn apart_by_node(cluster: &Cluster) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: topology_key.to_owned(),
+        topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
         label_selector: Some(names::label_selector(cluster)),
         ..TopologySpreadConstraint::default()
     }
+}
+
+/// In zones of their own where there are zones. No second constraint beside that on nodes: the scheduler passes over
+/// nodes that lack the label of any, and without zones nothing at all would be spread.
+fn apart_by_zone(cluster: &Cluster) -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(names::label_selector(cluster)),
+        topology_key: "topology.kubernetes.io/zone".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let preferred = WeightedPodAffinityTerm { pod_affinity_term: term, weight: 100 };
+    let anti = PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+        ..PodAntiAffinity::default()
+    };
+    Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() }
 }
 
 /// What is mounted besides the volume with the orders, and where.

@@ -6,6 +6,7 @@
 //! first will have changed. Nothing of the second counts, or is answered, before the first is
 //! durable; if that fails, so does the second.
 
+use ordermill_journal::Record;
 use ordermill_order::{Action, Outcome, Refusal};
 use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
@@ -156,7 +157,12 @@ impl Service {
             None
         } else {
             self.last_ms = time_ms;
-            Some(batch.close(time_ms, self.sequence, self.config.incarnation))
+            self.format = self.format.max(self.config.formats.store());
+            if self.config.leaves_out(Planted::NewestFormat) {
+                self.format = self.config.formats.newest();
+            }
+            let (format, sequence, incarnation) = (self.format, self.sequence, self.config.incarnation);
+            Some(batch.close(&Record { format, time_ms, sequence, incarnation, ..Record::default() }))
         };
         self.batch = batch;
         Ok(Built { closed, answers, began })

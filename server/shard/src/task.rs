@@ -20,6 +20,7 @@ use crate::ahead::Ahead;
 use crate::batch::{Batch, Closed};
 use crate::build::Built;
 use crate::flush::Flushed;
+use crate::format::Formats;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::planted::Planted;
 use crate::state::{Committed, Found};
@@ -36,8 +37,12 @@ pub struct Config {
     pub id: ShardId,
     /// Its slots.
     pub range: SlotRange,
+    /// Where it goes on, if it was split from another.
+    pub parent: Option<Parent>,
     /// Names this run of the owner.
     pub incarnation: u64,
+    /// What may be written, and what can be read.
+    pub formats: Arc<Formats>,
     /// Bytes of clean rows kept in memory.
     pub cache_bytes: u64,
     /// What all shards of the process keep unflushed.
@@ -51,6 +56,15 @@ pub struct Config {
     /// The step that a test leaves out.
     #[cfg(feature = "planted-faults")]
     pub planted: Option<crate::planted::Planted>,
+}
+
+/// The end of another shard's journal, behind which one that was split from it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The other shard.
+    pub shard: ShardId,
+    /// The last record of its journal.
+    pub number: u64,
 }
 
 /// A command that waits for its batch.
@@ -88,6 +102,8 @@ pub struct Service {
     pub(crate) last_ms: u64,
     /// The number of the next order.
     pub(crate) sequence: u64,
+    /// The newest format that any record of the shard was written in: older ones would lose what it holds.
+    pub(crate) format: u32,
     pub(crate) backlog: VecDeque<Waiting>,
     pub(crate) ahead: Ahead,
     /// The next batch, when it was built while an append was under way.
@@ -112,6 +128,10 @@ pub struct Service {
     /// Checkpoints and when they were taken, for trimming.
     pub(crate) checkpoints: VecDeque<(u64, Duration)>,
     pub(crate) closing: Option<oneshot::Sender<Result<(), Error>>>,
+    /// When closed, the journal ends for good.
+    pub(crate) sealing: bool,
+    /// Who waits for a flush.
+    pub(crate) awaiting_flush: Vec<oneshot::Sender<bool>>,
     /// The last flush before closing has failed.
     pub(crate) flush_failed: bool,
     pub(crate) shard_station: Station,
@@ -163,6 +183,7 @@ impl Service {
             number: 0,
             last_ms: 0,
             sequence: 1,
+            format: 0,
             backlog: VecDeque::new(),
             ahead: Ahead::default(),
             built: None,
@@ -174,6 +195,8 @@ impl Service {
             flushes: mpsc::channel(1),
             checkpoints: VecDeque::new(),
             closing: None,
+            sealing: false,
+            awaiting_flush: Vec::new(),
             flush_failed: false,
             shard_station: Station::new("shard"),
             order_station: Station::new("order"),
@@ -182,7 +205,8 @@ impl Service {
         (handle, service)
     }
 
-    /// Recovers, says so, and serves until it is closed or its store fails for good.
+    /// Recovers, says so, and serves until it is closed or its store fails for good. Ends with `Sealed` once
+    /// the journal has ended.
     pub async fn run(mut self, ready: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
         let mail = match self.recover().await {
             Ok(mail) => mail,
@@ -207,8 +231,11 @@ impl Service {
         };
         let attendant = tokio::spawn(attendant.run());
         let _ = ready.send(Ok(()));
-        let result = self.serve().await;
+        let mut result = self.serve().await;
         attendant.abort();
+        if self.sealing && result.is_ok() {
+            result = Err(self.seal().await);
+        }
         let closing = match &result {
             Ok(()) => Ok(()),
             Err(error) => Err(from_store(error)),
@@ -302,7 +329,8 @@ impl Service {
             Read::Changed { from, to, limit, reply } => {
                 let _ = reply.send(self.committed.changed(from, to, limit));
             }
-            Read::Close(reply) => self.closing = Some(reply),
+            Read::Flush(reply) => self.awaiting_flush.push(reply),
+            Read::Close { seal, reply } => (self.closing, self.sealing) = (Some(reply), seal),
         }
     }
 

@@ -226,7 +226,7 @@ fn found(differing: &Result<Vec<Mutation>, Error>) -> Found {
 }
 
 /// Whether the guard allows the owner that began with `epoch` to move the mark to `checkpoint`.
-fn check_guard(shard: &Shard, guard: Guard, epoch: u64, checkpoint: u64) -> Result<(), Error> {
+pub(crate) fn check_guard(shard: &Shard, guard: Guard, epoch: u64, checkpoint: u64) -> Result<(), Error> {
     if guard.epoch > epoch {
         return Err(Error::Fenced(guard.epoch));
     }

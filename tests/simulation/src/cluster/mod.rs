@@ -15,6 +15,7 @@ mod network;
 mod panics;
 mod seen;
 mod settings;
+mod splits;
 mod world;
 
 use std::sync::Arc;
@@ -97,6 +98,7 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     let follower = Follower { world: world.clone(), lots: lots.branch(), cursor: None };
     let follower = tokio::spawn(follower.run());
     let breaking = settings.faults.then(|| tokio::spawn(faults::run(world.clone(), lots.branch())));
+    let splitting = settings.splits.then(|| tokio::spawn(splits::run(world.clone(), Lots::of(!seed))));
     let end = Instant::now() + settings.time;
     while Instant::now() < end && !panics::any() {
         sleep(Duration::from_secs(1)).await;
@@ -104,6 +106,9 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     world.stop();
     if let Some(breaking) = breaking {
         let _ = breaking.await;
+    }
+    if let Some(splitting) = splitting {
+        let _ = splitting.await;
     }
     world.calm();
     world.log.tell(format_args!("-- nothing goes wrong from now on"));
