@@ -175,11 +175,13 @@ impl Customer {
         self.shared.history.lock().calls.push(Call { begin, end, deed: request.deed, outcome });
     }
 
-    async fn attempt(&self, request: &Request) -> Tried {
+    async fn attempt(&mut self, request: &Request) -> Tried {
         let (http, wait) = match &self.shard {
             Some(_) => (self.shared.asked.read().clone(), SHOPPERS_ANSWER),
             None => (self.shared.all.clone(), ANSWER),
         };
+        // Not in turn: who all wait for the same would all ask the same again.
+        let http = http.one(self.random.random::<u32>() as usize);
         let mut sent = http.request(request.method.clone(), &request.path);
         if let Some(body) = &request.body {
             sent = sent.header("idempotency-key", &request.key).json(body);
