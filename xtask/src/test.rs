@@ -45,10 +45,10 @@ const BLACK_BOX: Suite = ("black-box tests", |arguments| {
 const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::environment().map(drop));
 
 /// The CRD and the operator on a real API server.
-const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
+const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
     run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "ordermill-operator"])?;
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
-    test.envs(kubernetes::environment()?);
+    test.envs(kubernetes::environment()?).envs(servers::environment(arguments)?);
     run::check(test)
 });
 
