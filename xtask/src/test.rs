@@ -76,11 +76,11 @@ const TESTS_ON_TIKV: &[&str] = &[
 const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::whole().map(drop));
 
 /// The CRD and the operator on a real API server.
-const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
+const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
     binaries()?;
     let tests = ["--lib", "--test", "operator", "--test", "settings"];
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
-    test.args(tests).envs(kubernetes::environment()?);
+    test.args(tests).envs(kubernetes::environment()?).envs(servers::environment(arguments)?);
     run::check(test)
 });
 
@@ -91,7 +91,8 @@ const NODES: Suite = ("orders on Kubernetes", |arguments| {
         run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e", "--test", "cluster"]);
     test.envs(servers::environment(arguments)?).envs(kubernetes::whole()?);
     // How long everything took is worth seeing when it went well, too.
-    run::check(test.args(["--", "--nocapture"]))
+    test.args(["--", "--nocapture"]);
+    run::check(test)
 });
 
 /// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store.
