@@ -20,8 +20,10 @@ const MEMBERS: usize = 3;
 const SHARDS: u32 = 12;
 /// Customers at work at the same time.
 const CUSTOMERS: usize = 6;
-/// How long a shard may be away after its owner was killed or stands still; and from when PD and the store answer again.
+/// How long a shard may be away after its owner was killed, and from when PD and the store answer again.
 const UNPLANNED: Duration = Duration::from_secs(3);
+/// The same after its owner stands still: clients whose request it has wait for it in vain first, for 5 s.
+const STANDS_STILL: Duration = Duration::from_secs(8);
 /// How long an owner stands still.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -104,7 +106,7 @@ async fn one_history_over_all_faults_keeps_every_promise() {
     load.ask(&all.urls_but(Some(1)));
     let (before, resumed_at) = (Before::now(), Instant::now() + PAUSE);
     all.servers[1].pause();
-    outages.note("SIGSTOP of member 1", &load, before, mine, UNPLANNED).await;
+    outages.note("SIGSTOP of member 1", &load, before, mine, STANDS_STILL).await;
     sleep_until(resumed_at).await;
     all.servers[1].resume();
     load.ask(&[all.servers[1].url()]);
