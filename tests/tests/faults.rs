@@ -10,7 +10,8 @@ use ordermill_api::{ClusterShard, MemberList, MemberState, ShardPage, ShardState
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::load::recorded::{Recorded, assert_kept};
 use ordermill_tests::load::{Before, Outages};
-use ordermill_tests::process::{Http, Server, Settings, audit, until};
+use ordermill_tests::members::{Members, name};
+use ordermill_tests::process::{Http, audit, until};
 use ordermill_tests::seed;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
@@ -24,52 +25,38 @@ const UNPLANNED: Duration = Duration::from_secs(3);
 /// How long an owner stands still.
 const PAUSE: Duration = Duration::from_secs(10);
 
-struct Members {
-    cluster: Cluster,
-    servers: Vec<Server>,
-}
-
-impl Members {
-    async fn start() -> Self {
-        let cluster = Cluster::start().await;
-        let mut servers = Vec::new();
-        for number in 0..MEMBERS {
-            let settings = Settings::member(&cluster.pd_endpoints(), &name(number), SHARDS);
-            servers.push(Server::start(settings).await);
+/// Sees that calls which did not say what they had done are counted, by what a look found afterwards, and so are the
+/// calls that were made again.
+async fn uncertain(all: &Members) {
+    let (mut resolved, mut again) = (0.0, 0.0);
+    for server in &all.servers {
+        let http = server.http();
+        for line in
+            http.get("/metrics").await.body.lines().filter(|line| line.starts_with("ordermill_store_uncertain_total{"))
+        {
+            println!("{line}");
         }
-        Self { cluster, servers }
+        resolved += http.measured("ordermill_store_uncertain_total").await.unwrap_or_default();
+        again += http.measured("ordermill_service_retries_total").await.unwrap_or_default();
     }
-
-    /// The addresses of all members but one.
-    fn urls_but(&self, left_out: Option<usize>) -> Vec<String> {
-        let kept = self.servers.iter().enumerate().filter(|(at, _)| Some(*at) != left_out);
-        kept.map(|(_, server)| server.url()).collect()
-    }
-
-    fn http(&self) -> Http {
-        Http::among(&self.urls_but(None))
-    }
-
-    /// Waits until all shards are served, as many by each member, and so none will move; says which are whose.
-    async fn settled(&self) -> Vec<BTreeSet<u32>> {
-        let http = self.http();
-        until("shards that are served, as many by each member", async || {
-            let shards = shards(&http).await?;
-            let of = |number: usize| {
-                let mine = |shard: &&ClusterShard| shard.owner_name.as_deref() == Some(&name(number));
-                shards.iter().filter(mine).map(|shard| shard.shard).collect::<BTreeSet<u32>>()
-            };
-            let all: Vec<_> = (0..MEMBERS).map(of).collect();
-            let served = shards.iter().all(|shard| shard.state == ShardState::Serving);
-            let even = all.iter().all(|mine| mine.len() == SHARDS as usize / MEMBERS);
-            if served && even { Ok(all) } else { Err(format!("{shards:?}")) }
-        })
-        .await
-    }
+    assert!(resolved > 0.0 && again > 0.0, "{resolved} outcomes were looked for, {again} calls were made again");
 }
 
-fn name(number: usize) -> String {
-    format!("member-{number}")
+/// Waits until all shards are served, as many by each member, and so none will move; says which are whose.
+async fn settled(all: &Members) -> Vec<BTreeSet<u32>> {
+    let http = all.http();
+    until("shards that are served, as many by each member", async || {
+        let shards = shards(&http).await?;
+        let of = |number: usize| {
+            let mine = |shard: &&ClusterShard| shard.owner_name.as_deref() == Some(&name(number));
+            shards.iter().filter(mine).map(|shard| shard.shard).collect::<BTreeSet<u32>>()
+        };
+        let all: Vec<_> = (0..MEMBERS).map(of).collect();
+        let served = shards.iter().all(|shard| shard.state == ShardState::Serving);
+        let even = all.iter().all(|mine| mine.len() == SHARDS as usize / MEMBERS);
+        if served && even { Ok(all) } else { Err(format!("{shards:?}")) }
+    })
+    .await
 }
 
 async fn shards(http: &Http) -> Result<Vec<ClusterShard>, String> {
@@ -88,21 +75,24 @@ async fn felt(load: &Recorded) {
 async fn one_history_over_all_faults_keeps_every_promise() {
     let seed = seed();
     println!("ORDERMILL_SEED={seed}");
-    let mut all = Members::start().await;
+    let mut all = Members::start(Cluster::named_or_start().await, MEMBERS, SHARDS).await;
     let whole: BTreeSet<u32> = (0..SHARDS).collect();
     let mut outages = Outages::default();
-    all.settled().await;
+    settled(&all).await;
     let load = Recorded::start(all.http(), CUSTOMERS, seed).await;
     load.more(100).await;
 
-    all.cluster.kill_store().await;
-    felt(&load).await;
-    all.cluster.start_store().await;
-    outages.note("the store was away, from its answer", &load, Before::now(), whole.clone(), UNPLANNED).await;
-    load.more(50).await;
+    if all.cluster.is_own() {
+        all.cluster.kill_store().await;
+        felt(&load).await;
+        all.cluster.start_store().await;
+        outages.note("the store was away, from its answer", &load, Before::now(), whole.clone(), UNPLANNED).await;
+        load.more(50).await;
+        uncertain(&all).await;
+    }
 
     for number in 0..MEMBERS {
-        let mine = all.settled().await.swap_remove(number);
+        let mine = settled(&all).await.swap_remove(number);
         load.ask(&all.urls_but(Some(number)));
         let before = Before::now();
         all.servers[number].kill().await;
@@ -113,7 +103,7 @@ async fn one_history_over_all_faults_keeps_every_promise() {
     }
 
     // The others have gone on for long when it does, and it still knows the requests that it had.
-    let mine = all.settled().await.swap_remove(1);
+    let mine = settled(&all).await.swap_remove(1);
     load.ask(&all.urls_but(Some(1)));
     let (before, resumed_at) = (Before::now(), Instant::now() + PAUSE);
     all.servers[1].pause();
@@ -125,33 +115,21 @@ async fn one_history_over_all_faults_keeps_every_promise() {
     load.more(50).await;
 
     load.ask(&all.urls_but(None));
-    all.settled().await;
+    settled(&all).await;
     planned(&all, &load).await;
 
-    all.cluster.kill_pd().await;
-    felt(&load).await;
-    all.cluster.start_pd().await;
-    outages.note("PD was away, from its answer", &load, Before::now(), whole.clone(), UNPLANNED).await;
-    load.more(50).await;
+    if all.cluster.is_own() {
+        pd_is_away(&mut all, &load, &mut outages, &whole).await;
+    } else {
+        println!("PD and the stores are others': that they are killed is not tried on them");
+    }
 
-    // Whoever starts now knows no region, and nobody who could tell it of one.
-    all.cluster.kill_pd().await;
-    let Members { cluster, servers } = &mut all;
-    servers[0].kill().await;
-    servers[0].restart_and_when_it_says("PD does not answer", cluster.start_pd()).await;
-    load.ask(&[all.servers[0].url()]);
-    outages.note("started without PD and regions", &load, Before::now(), BTreeSet::new(), UNPLANNED).await;
-    load.ask(&all.urls_but(None));
-    load.more(50).await;
-
-    all.settled().await;
+    settled(&all).await;
     let history = load.finish().await;
     println!("{}", outages.table());
     assert_kept(&history);
     audit(&all.servers[0].url()).await;
-    for server in all.servers {
-        server.stop().await;
-    }
+    all.stop().await;
 }
 
 /// Drains a member and takes it back: no request fails meanwhile, nor waits in vain.
@@ -169,7 +147,25 @@ async fn planned(all: &Members, load: &Recorded) {
     .await;
     load.more(50).await;
     http.post(&path("uncordon"), &json!({}), &[]).await.expect(200);
-    all.settled().await;
+    settled(all).await;
     load.more(50).await;
     assert_eq!(load.failed(), before, "requests failed while shards were handed over");
+}
+
+/// Kills PD, and later PD and a member: whoever starts then knows no region, and nobody who could tell it of one.
+async fn pd_is_away(all: &mut Members, load: &Recorded, outages: &mut Outages, whole: &BTreeSet<u32>) {
+    all.cluster.kill_pd().await;
+    felt(load).await;
+    all.cluster.start_pd().await;
+    outages.note("PD was away, from its answer", load, Before::now(), whole.clone(), UNPLANNED).await;
+    load.more(50).await;
+
+    all.cluster.kill_pd().await;
+    let Members { cluster, servers, .. } = all;
+    servers[0].kill().await;
+    servers[0].restart_and_when_it_says("PD does not answer", cluster.start_pd()).await;
+    load.ask(&[all.servers[0].url()]);
+    outages.note("started without PD and regions", load, Before::now(), BTreeSet::new(), UNPLANNED).await;
+    load.ask(&all.urls_but(None));
+    load.more(50).await;
 }

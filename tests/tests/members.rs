@@ -5,41 +5,16 @@ use std::collections::BTreeSet;
 
 use ordermill_api::{Item, Order, Status};
 use ordermill_tests::cluster::Cluster;
-use ordermill_tests::process::{Http, Orderctl, Server, Settings, audit, in_time, until};
+use ordermill_tests::members::Members;
+use ordermill_tests::process::{Http, Orderctl, Server, audit, in_time, until};
 use parking_lot::Mutex;
 use serde_json::json;
 
 const MEMBERS: usize = 3;
 const SHARDS: u32 = 12;
 
-/// Servers on a cluster of their own.
-struct Members {
-    cluster: Cluster,
-    servers: Vec<Server>,
-}
-
-impl Members {
-    async fn start() -> Self {
-        let cluster = Cluster::start().await;
-        let mut servers = Vec::new();
-        for number in 0..MEMBERS {
-            let settings = Settings::member(&cluster.pd_endpoints(), &format!("member-{number}"), SHARDS);
-            servers.push(Server::start(settings).await);
-        }
-        Self { cluster, servers }
-    }
-
-    /// A client that asks one after the other.
-    fn http(&self) -> Http {
-        Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
-    }
-
-    async fn stop(self) {
-        for server in self.servers {
-            server.stop().await;
-        }
-        drop(self.cluster);
-    }
+async fn start(cluster: Cluster) -> Members {
+    Members::start(cluster, MEMBERS, SHARDS).await
 }
 
 fn order(customer: &str, sku: &str) -> serde_json::Value {
@@ -72,7 +47,7 @@ async fn everybody_is_served(http: &Http) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_member_answers_anything() {
-    let members = Members::start().await;
+    let members = start(Cluster::named_or_start().await).await;
     let each: Vec<Http> = members.servers.iter().map(Server::http).collect();
     for number in 0..20 {
         let path = format!("/v1/items/sku-{number}");
@@ -103,7 +78,7 @@ async fn any_member_answers_anything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_told_to_go_fails_no_request() {
-    let mut members = Members::start().await;
+    let mut members = start(Cluster::named_or_start().await).await;
     let leaving = members.servers.pop().expect("there are three");
     let others = members.http();
     others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
@@ -135,7 +110,7 @@ async fn a_member_that_is_told_to_go_fails_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_starts_while_pd_is_away_says_so_and_waits() {
-    let mut members = Members::start().await;
+    let mut members = start(Cluster::start().await).await;
     let http = members.http();
     http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
     let mut killed = members.servers.remove(0);

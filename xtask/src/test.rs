@@ -62,6 +62,7 @@ const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
 const TESTS_ON_TIKV: &[&str] = &[
     "tikv_conformance",
     "tikv_service",
+    "tikv_store",
     "members",
     "membership",
     "cluster_admin",
@@ -75,11 +76,11 @@ const TESTS_ON_TIKV: &[&str] = &[
 const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::whole().map(drop));
 
 /// The CRD and the operator on a real API server.
-const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
+const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
     binaries()?;
     let tests = ["--lib", "--test", "operator", "--test", "settings"];
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
-    test.args(tests).envs(kubernetes::environment()?);
+    test.args(tests).envs(kubernetes::environment()?).envs(servers::environment(arguments)?);
     run::check(test)
 });
 

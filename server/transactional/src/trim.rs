@@ -30,7 +30,7 @@ impl Inner {
         if through > term.checkpoint {
             return Err(too_far(&shard, through, term.checkpoint));
         }
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("trim", limits::STORE_PATIENCE);
         if through > term.trimmed {
             let mark = self.raise_mark(&shard, through, term.gone, &mut patience).await?;
             shard.change(term.epoch, |term| term.trimmed = term.trimmed.max(mark.through));

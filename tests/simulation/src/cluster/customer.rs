@@ -181,7 +181,7 @@ impl Customer {
             }
             Came::Order { changed: true, .. } | Came::Item { changed: true, .. } => counts.changes += 1,
             Came::Order { .. } | Came::Item { .. } | Came::Absent => counts.reads += 1,
-            Came::Refused => counts.refused += 1,
+            Came::Refused | Came::Mismatch(_) => counts.refused += 1,
             Came::Unknown => counts.unknown += 1,
         });
         let end = self.world.log.instant();

@@ -21,7 +21,7 @@ use crate::process::Answer;
 /// Longest wait of a customer for one answer: a server that stood still may give it yet.
 const ANSWER: Duration = Duration::from_secs(12);
 /// The same of a shopper, who goes to another server then.
-const SHOPPERS_ANSWER: Duration = Duration::from_secs(3);
+const SHOPPERS_ANSWER: Duration = Duration::from_secs(5);
 /// How long a request is sent again before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two requests of a customer, milliseconds; of a shopper, who measures, the shortest.
@@ -35,8 +35,8 @@ const OPEN_ORDERS: usize = 12;
 pub(super) struct Customer {
     shared: Arc<Shared>,
     name: String,
-    /// A shopper's shard.
-    shard: Option<u32>,
+    /// A shopper's shard, and what there is to buy in it.
+    shard: Option<(u32, String)>,
     random: StdRng,
     /// Ids of orders that it knows.
     orders: Vec<String>,
@@ -62,7 +62,7 @@ enum Tried {
 }
 
 impl Customer {
-    pub(super) fn new(shared: Arc<Shared>, name: String, shard: Option<u32>, seed: u64) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, name: String, shard: Option<(u32, String)>, seed: u64) -> Self {
         Self { shared, name, shard, random: StdRng::seed_from_u64(seed), orders: Vec::new(), requests: 0 }
     }
 
@@ -93,10 +93,12 @@ impl Customer {
         let count = if self.shard.is_some() { 1 } else { self.random.random_range(1..4) };
         let lines: Vec<Value> = (0..count)
             .map(|_| {
-                // Of the first item there is always enough.
-                let index = if self.shard.is_some() { 0 } else { self.random.random_range(0..ITEMS) };
+                let sku = match &self.shard {
+                    Some((_, shelf)) => shelf.clone(),
+                    None => sku(self.random.random_range(0..ITEMS)),
+                };
                 let quantity = self.random.random_range(1..4);
-                json!({"sku": sku(index), "quantity": quantity, "unit_price": {"amount": 100, "currency": "GBP"}})
+                json!({"sku": sku, "quantity": quantity, "unit_price": {"amount": 100, "currency": "GBP"}})
             })
             .collect();
         let body = json!({"customer": self.name, "reference": reference, "lines": lines});
@@ -143,8 +145,8 @@ impl Customer {
             let sent = Instant::now();
             match self.attempt(&request).await {
                 Tried::Came(came) => {
-                    if let (Some(shard), Outcome::Order { .. }) = (self.shard, &came) {
-                        self.shared.served.lock().push(Served { shard, sent, answered: Instant::now() });
+                    if let (Some((shard, _)), Outcome::Order { .. }) = (&self.shard, &came) {
+                        self.shared.served.lock().push(Served { shard: *shard, sent, answered: Instant::now() });
                     }
                     outcome = came;
                     break;
@@ -159,7 +161,7 @@ impl Customer {
         if perhaps && outcome == Outcome::Refused {
             outcome = Outcome::Unknown;
         }
-        if let (Deed::Place(_), Outcome::Order { order, .. }, None) = (&request.deed, &outcome, self.shard) {
+        if let (Deed::Place(_), Outcome::Order { order, .. }, None) = (&request.deed, &outcome, &self.shard) {
             self.orders.push(order.id.clone());
             if self.orders.len() > OPEN_ORDERS {
                 let forgotten = self.random.random_range(0..self.orders.len());
@@ -174,7 +176,7 @@ impl Customer {
     }
 
     async fn attempt(&self, request: &Request) -> Tried {
-        let (http, wait) = match self.shard {
+        let (http, wait) = match &self.shard {
             Some(_) => (self.shared.asked.read().clone(), SHOPPERS_ANSWER),
             None => (self.shared.all.clone(), ANSWER),
         };

@@ -1,8 +1,8 @@
 //! Customers over HTTP, of whom every request and answer is kept, as a history for `ordermill_history`.
 //!
 //! They ask servers that come and go, one after the other, and send again what has no answer. A shopper per shard
-//! does nothing but buy: when it was served again says how long its shard was away. Whatever is in the cluster in the
-//! end, this load has put there. Decides nothing about what is right: the checks do.
+//! does nothing but buy what lies in it: when it was served again says how long its shard was away. Whatever is in
+//! the cluster in the end, this load has put there. Decides nothing about what is right: the checks do.
 
 mod customer;
 mod end;
@@ -97,20 +97,21 @@ impl Recorded {
     /// and somebody who follows the event feed from its beginning. All servers of `http` must answer now.
     pub async fn start(http: Http, customers: usize, seed: u64) -> Self {
         let mut history = History::default();
-        for index in 0..ITEMS {
-            // Of some there is plenty, some run out, and some may be waited for.
-            let on_hand: i64 = [1_000_000, 300, 100][index % 3];
-            let put = json!({"on_hand": on_hand, "backorder": index % 3 == 2});
+        let shards = shards(&http).await;
+        // Of some there is plenty, some run out, and some may be waited for.
+        let items = (0..ITEMS).map(|index| (sku(index), [1_000_000, 300, 100][index % 3], index % 3 == 2));
+        let shelves = shards.iter().map(|(_, slots)| (shelf(*slots), 1_000_000, false));
+        for (sku, on_hand, backorder) in items.chain(shelves) {
+            let put = json!({"on_hand": on_hand, "backorder": backorder});
             until("an item that is set", async || {
-                let request = http.request(reqwest::Method::PUT, &format!("/v1/items/{}", sku(index))).json(&put);
+                let request = http.request(reqwest::Method::PUT, &format!("/v1/items/{sku}")).json(&put);
                 let answer = http.send(request).await.map_err(|error| error.to_string())?;
                 // Set again it is as it was.
                 if matches!(answer.status, 200 | 201) { Ok(()) } else { Err(answer.body) }
             })
             .await;
-            history.set.push((sku(index), on_hand));
+            history.set.push((sku, on_hand));
         }
-        let shards = shards(&http).await;
         let (stop, stopped) = watch::channel(false);
         let (known, count) = watch::channel(0);
         let shared = Arc::new(Shared {
@@ -125,7 +126,7 @@ impl Recorded {
         });
         let mut seeds = StdRng::seed_from_u64(seed);
         let names = (0..customers).map(|number| (format!("customer-{number}"), None));
-        let shoppers = shards.iter().map(|(shard, slots)| (shopper(*slots), Some(*shard)));
+        let shoppers = shards.iter().map(|(shard, slots)| (shopper(*slots), Some((*shard, shelf(*slots)))));
         let customers = names.chain(shoppers).map(|(name, shard)| {
             let customer = Customer::new(shared.clone(), name, shard, seeds.random());
             tokio::spawn(customer.run())
@@ -225,12 +226,16 @@ async fn shards(http: &Http) -> Vec<(u32, [u16; 2])> {
 }
 
 /// A customer whose orders are in these slots.
-fn shopper([first, last]: [u16; 2]) -> String {
-    let named =
-        |number: &u32| (first..=last).contains(&Partition::of("", Class::Customer, &shopper_name(*number)).slot);
-    shopper_name((0..).find(named).expect("there are more names than slots"))
+fn shopper(slots: [u16; 2]) -> String {
+    named("shopper", slots, |name| Partition::of("", Class::Customer, name))
 }
 
-fn shopper_name(number: u32) -> String {
-    format!("shopper-{number}")
+/// An item in these slots: what a shopper buys there needs no other shard.
+fn shelf(slots: [u16; 2]) -> String {
+    named("shelf", slots, |name| Partition::of_item("", name))
+}
+
+fn named(what: &str, [first, last]: [u16; 2], partition: impl Fn(&str) -> Partition) -> String {
+    let mut names = (0..u32::MAX).map(|number| format!("{what}-{number}"));
+    names.find(|name| (first..=last).contains(&partition(name).slot)).expect("there are more names than slots")
 }
