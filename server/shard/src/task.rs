@@ -23,6 +23,7 @@ use crate::flush::Flushed;
 use crate::format::Formats;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::planted::Planted;
+use crate::proof::Lost;
 use crate::state::{Committed, Found};
 use crate::sweep::{Attendant, Swept};
 use crate::timers::NextTimer;
@@ -89,6 +90,7 @@ pub struct Service {
     pub(crate) clock: clock::Shared,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) lanes: Lanes,
+    pub(crate) lost: Lost,
     pub(crate) handle: Handle,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) committed_number: watch::Sender<u64>,
@@ -154,6 +156,7 @@ impl Service {
     /// A shard and the way into it.
     pub fn new(config: Config, store: Arc<dyn Store>, clock: clock::Shared, peers: Arc<dyn Peers>) -> (Handle, Self) {
         let (committed_number, number) = watch::channel(0);
+        let (lost, told) = Lost::new();
         let (handle, lanes) = Handle::new(
             config.id,
             config.range,
@@ -162,6 +165,7 @@ impl Service {
             number,
             limits::MAILBOX,
             limits::MAILBOX_MESSAGES,
+            (lost.clone(), told),
         );
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
         let service = Self {
@@ -176,6 +180,7 @@ impl Service {
             clock,
             peers,
             lanes,
+            lost,
             handle: handle.clone(),
             committed_number,
             outstanding: Outstanding::default(),
@@ -260,6 +265,8 @@ impl Service {
                     self.finish(done, result)?;
                 }
                 Some(flushed) = self.flushes.1.recv() => self.flushed(flushed).await,
+                // An append under way finds out by itself, and what became of it.
+                Some(error) = self.lanes.lost.recv(), if idle => return Err(error),
                 Some(read) = self.lanes.reads.recv() => self.read(read),
                 Some(queued) = self.lanes.messages.recv(), if idle => self.enqueue(queued),
                 Some(queued) = self.lanes.steps.recv(), if idle => self.enqueue(queued),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use ordermill_members::{Error, Formats, Incarnation, Member};
 use ordermill_order::{Action, Command};
 use ordermill_peer::{Hello, Peers, Tcp};
@@ -14,6 +15,7 @@ use ordermill_routing::{Config, Router, Stale, Status};
 use ordermill_simulation::{Mvcc, Virtual};
 use ordermill_station::clock::{self, Clock};
 use ordermill_station::limits;
+use ordermill_store::{ShardId, Store as _};
 use ordermill_transactional::Transactional;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -175,6 +177,23 @@ async fn a_stale_read_says_what_it_may_lack() {
     let stale = router.stale_item("".into(), "A").await.unwrap();
     assert_eq!((on_hand(&stale), stale.age), (Some(8), Duration::ZERO));
     assert_eq!(router.stale_item("".into(), "B").await.unwrap().value, None);
+}
+
+/// Nobody writes, so nothing but its reads tells the member that another has been there.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_only_read_is_served_again_after_another_had_it() {
+    let service = Arc::new(Mvcc::new(3));
+    let clock = Virtual::shared();
+    let router = serving(&service, clock.clone()).await;
+    let there = async || router.item("".into(), "A").await.is_ok_and(|item| item.is_some());
+    until("the read", there).await;
+    let config = ordermill_transactional::Config::new(CLUSTER, 9);
+    let other = Transactional::new(config, service.clone(), clock);
+    for shard in [ShardId(0), ShardId(1)] {
+        let again = |last: Option<&[u8]>| Ok(Bytes::copy_from_slice(last.unwrap()));
+        other.take_over(shard, &again).await.unwrap();
+    }
+    until("the read to be answered again", there).await;
 }
 
 async fn serving_again(service: &Arc<Mvcc>, clock: clock::Shared) -> Router {
