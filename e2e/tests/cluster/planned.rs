@@ -11,7 +11,7 @@ use crate::{CHANGED, MEMBERS};
 const AFTER: u64 = 100;
 
 /// All pods are replaced, one by one.
-pub async fn rolling_change(world: &World, load: &Recorded) {
+pub(crate) async fn rolling_change(world: &World, load: &Recorded) {
     let before = load.failed();
     let change = r#"{"spec":{"podTemplate":{"metadata":{"annotations":{"changed":"once"}}}}}"#;
     world.kubectl(&["patch", "ordercluster/shop", "--namespace", ORDERS, "--type=merge", "--patch", change]);
@@ -20,7 +20,7 @@ pub async fn rolling_change(world: &World, load: &Recorded) {
 }
 
 /// A member fewer, and one more.
-pub async fn fewer_and_more(world: &World, load: &Recorded) {
+pub(crate) async fn fewer_and_more(world: &World, load: &Recorded) {
     for members in [MEMBERS - 1, MEMBERS] {
         let before = load.failed();
         let replicas = format!("--replicas={members}");
@@ -31,7 +31,7 @@ pub async fn fewer_and_more(world: &World, load: &Recorded) {
 }
 
 /// A pod is told to go, and replaced.
-pub async fn deleted_pod(world: &World, load: &Recorded) {
+pub(crate) async fn deleted_pod(world: &World, load: &Recorded) {
     let before = load.failed();
     world.kubectl(&["delete", "pod/shop-0", "--namespace", ORDERS]);
     world.settled("shop", MEMBERS, CHANGED).await;
@@ -39,7 +39,7 @@ pub async fn deleted_pod(world: &World, load: &Recorded) {
 }
 
 /// A node is emptied: never is more than one member away.
-pub async fn drained_node(world: &World, load: &Recorded) {
+pub(crate) async fn drained_node(world: &World, load: &Recorded) {
     let before = load.failed();
     let placed = world.ready("shop").unwrap();
     assert!(placed.iter().any(|(_, node)| node == "node-2"), "none would have to move: {placed:?}");

@@ -14,7 +14,7 @@ const POD_AWAY_MAX: Duration = Duration::from_secs(15);
 const NODE_AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// A pod is killed without a word.
-pub async fn killed_pod(world: &World, load: &Recorded) {
+pub(crate) async fn killed_pod(world: &World, load: &Recorded) {
     let since = Instant::now();
     world.kubectl(&["delete", "pod/shop-1", "--namespace", ORDERS, "--grace-period=0", "--force"]);
     recovered(load, "a pod was killed", since, POD_AWAY_MAX).await;
@@ -22,7 +22,7 @@ pub async fn killed_pod(world: &World, load: &Recorded) {
 }
 
 /// A node dies with all that runs on it, and comes back.
-pub async fn killed_node(world: &World, load: &Recorded) {
+pub(crate) async fn killed_node(world: &World, load: &Recorded) {
     let there = world.ready("shop").unwrap().iter().filter(|(_, node)| node == "node-2").count();
     assert!((1..MEMBERS).contains(&there), "{there} of {MEMBERS} members are on the node");
     let since = Instant::now();

@@ -9,24 +9,24 @@ use ordermill_image::{Image, Program, shipped};
 use tokio::time::Instant;
 
 /// Where the orders are.
-pub const ORDERS: &str = "e2e-orders";
+pub(crate) const ORDERS: &str = "e2e-orders";
 /// Where the operator is.
-pub const OPERATOR: &str = "e2e-operator";
+pub(crate) const OPERATOR: &str = "e2e-operator";
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// A cluster with our images.
 #[derive(Debug)]
-pub struct World {
-    pub cluster: Cluster,
-    pub tools: Tools,
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) tools: Tools,
     /// Whether it ran before.
     found: bool,
 }
 
 impl World {
     /// Brings the cluster up if it is not there, gives it our images, and takes away what an earlier test left.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (cluster, tools) = (Cluster::here().unwrap(), Tools::from_environment().unwrap());
         let found = cluster.runs();
         timed("the cluster is up", || cluster.up(&tools, 2).unwrap());
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// Ends the cluster unless it was there before.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         if !self.found {
             timed("the cluster is down", || self.cluster.down().unwrap());
             let link = "/sys/class/net/ordermill0";
@@ -93,23 +93,23 @@ impl World {
 
     /// kubectl; what it says.
     #[track_caller]
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.try_kubectl(arguments).unwrap()
     }
 
     /// kubectl; what it says, or what went wrong.
-    pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         output(&mut self.cluster.kubectl(arguments).unwrap()).map_err(|error| format!("{error:#}"))
     }
 
     /// Something of an object among the orders, by its path.
-    pub fn get(&self, object: &str, path: &str) -> Result<String, String> {
+    pub(crate) fn get(&self, object: &str, path: &str) -> Result<String, String> {
         self.try_kubectl(&["get", object, "--namespace", ORDERS, "--output", &format!("jsonpath={path}")])
     }
 
     /// Applies a manifest among the orders.
     #[track_caller]
-    pub fn apply(&self, manifest: &str) {
+    pub(crate) fn apply(&self, manifest: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), manifest).unwrap();
         self.kubectl(&["apply", "--namespace", ORDERS, "--filename", file.path().to_str().unwrap()]);
@@ -117,7 +117,7 @@ impl World {
 
     /// Helm, in the folder with the charts.
     #[track_caller]
-    pub fn helm(&self, arguments: &[&str]) -> String {
+    pub(crate) fn helm(&self, arguments: &[&str]) -> String {
         let program = std::env::var_os("ORDERMILL_HELM").expect("`cargo xtask test` names it");
         let home = tempfile::tempdir().unwrap();
         let mut helm = Command::new(program);
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Forwards a port of this machine to a Service; where, and what ends it.
-    pub fn forward(&self, service: &str) -> (String, Forward) {
+    pub(crate) fn forward(&self, service: &str) -> (String, Forward) {
         use std::io::{BufRead as _, BufReader};
         let mut kubectl = self.cluster.kubectl(&["port-forward", "--namespace", ORDERS, service, ":8080"]).unwrap();
         let mut child = kubectl.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
@@ -139,7 +139,7 @@ impl World {
 
     /// Waits until `look` finds something, and prints how long it took; what the cluster looks like when it takes too
     /// long.
-    pub async fn until<T>(&self, what: &str, within: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, within: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
         let begun = Instant::now();
         loop {
             match tokio::task::block_in_place(&mut look) {
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// Waits until a cluster is as its spec says, with so many members.
-    pub async fn settled(&self, name: &str, members: usize, within: Duration) {
+    pub(crate) async fn settled(&self, name: &str, members: usize, within: Duration) {
         let object = format!("ordercluster/{name}");
         let wanted = format!("Running {members}/{members} true");
         self.until(&format!("{name} has settled with {members} members"), within, || {
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// The members' pods that are ready and not going, and the node of each.
-    pub fn ready(&self, name: &str) -> Result<Vec<(String, String)>, String> {
+    pub(crate) fn ready(&self, name: &str) -> Result<Vec<(String, String)>, String> {
         let selector = format!("app.kubernetes.io/name=ordermill,app.kubernetes.io/instance={name}");
         let path = "jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp} \
                     {.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
@@ -195,7 +195,7 @@ impl World {
 
 /// A forwarded port.
 #[derive(Debug)]
-pub struct Forward(std::process::Child);
+pub(crate) struct Forward(std::process::Child);
 
 impl Drop for Forward {
     fn drop(&mut self) {
