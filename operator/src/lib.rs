@@ -1,10 +1,11 @@
 //! The Kubernetes operator: one `OrderCluster` in, the objects that run it out.
 //!
-//! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `pace` says what may change at once, `build` what should be (pure),
-//! `apply` the difference, `status` of it all (pure). The members serve, fail over and hand over without it. Reads
+//! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `stage` and `pace` say what may change at once (pure),
+//! `build` what should be (pure), `apply` the difference, `status` of it all (pure). The members serve, fail over and hand over without it. Reads
 //! no Secret, and writes nothing when nothing has changed.
 
 pub mod apply;
+pub mod ask;
 pub mod build;
 pub mod controller;
 pub mod crd;
@@ -13,8 +14,10 @@ pub mod limits;
 pub mod manifest;
 pub mod observe;
 pub mod pace;
+pub mod pd;
 pub mod reconcile;
 pub mod rights;
+pub mod stage;
 pub mod status;
 pub mod validate;
 pub mod web;

@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
     use crate::crd::OrderCluster;
-    use crate::validate::{Defaults, validate};
+    use crate::validate::{Defaults, Running, validate};
 
     fn cluster(replicas: i32, cache_mib: u32) -> Cluster {
         let spec = json!({
@@ -45,7 +45,7 @@ mod tests {
         let mut cluster = OrderCluster::new("shop", serde_json::from_value(spec).unwrap());
         cluster.metadata.uid = Some("1".to_owned());
         let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() };
-        validate(&cluster, None, &defaults).unwrap()
+        validate(&cluster, &Running::default(), &defaults).unwrap()
     }
 
     /// A StatefulSet of 3 that was built with 128 MiB, of which so many pods are updated.

@@ -2,11 +2,15 @@
 //!
 //! The same facts give the same status, the times of its conditions included: else the operator would wake itself for ever.
 
+mod store;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
-use crate::build::{self, names};
+use crate::ask;
+use crate::build::{self, Stage, names};
 use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::pd::Seen;
 use crate::validate::Refusal;
 
 /// Everything that a status is made of.
@@ -18,6 +22,10 @@ pub struct Facts<'a> {
     pub refusal: Option<&'a Refusal>,
     /// Its StatefulSet, if it is there.
     pub stateful_set: Option<&'a StatefulSet>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// How PD and TiKV are, where the operator runs them and has begun to.
+    pub store: Option<&'a Result<Seen, ask::Error>>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -39,7 +47,12 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         Some(refusal) => ("False", refusal.reason, refusal.message.clone()),
         None => ("True", "Valid", "The spec can be carried out.".to_owned()),
     };
+    let store = store::of(facts);
+    let waits = store.as_ref().map(|store| &store.condition).filter(|condition| condition.0 != "True");
     let available = match (set, ready) {
+        (None, _) if waits.is_some() => {
+            ("False", "WaitsForStore", waits.map(|waits| waits.2.clone()).unwrap_or_default())
+        }
         (None, _) => ("False", "NotBuilt", "There are no members yet.".to_owned()),
         (_, 0) if built == 0 => ("False", "Stopped", "No members are asked for: spec.replicas is 0.".to_owned()),
         (_, 0) => ("False", "NoMemberReady", format!("None of {built} members serves yet.")),
@@ -59,9 +72,16 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         (Some(refusal), _) => refusal.reason,
         _ if spec.suspend => "Suspended",
         (_, "False") => available.1,
+        _ if waits.is_some() => waits.map_or("", |waits| waits.1),
         _ if settled => "Running",
         _ => progressing.1,
     };
+    let mut conditions = vec![
+        condition(facts, "Accepted", accepted),
+        condition(facts, "Available", available.clone()),
+        condition(facts, "Progressing", progressing),
+    ];
+    conditions.extend(store.as_ref().map(|store| condition(facts, "StoreReady", store.condition.clone())));
     let kind = if spec.storage.tikv.is_some() { "tikv" } else { "embedded" };
     let namespace = cluster.namespace().unwrap_or_default();
     OrderClusterStatus {
@@ -75,11 +95,8 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         image: set.and_then(|set| set.annotations().get(build::IMAGE).cloned()),
         storage: Some(kind.to_owned()),
         endpoint: set.map(|_| format!("http://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
-        conditions: vec![
-            condition(facts, "Accepted", accepted),
-            condition(facts, "Available", available),
-            condition(facts, "Progressing", progressing),
-        ],
+        store: store.map(|store| store.status),
+        conditions,
     }
 }
 
@@ -136,7 +153,7 @@ mod tests {
         set: Option<&StatefulSet>,
         now: &str,
     ) -> OrderClusterStatus {
-        of(&Facts { cluster, refusal, stateful_set: set, now })
+        of(&Facts { cluster, refusal, stateful_set: set, stage: Stage::ALL, store: None, now })
     }
 
     fn conditions(status: &OrderClusterStatus) -> Vec<&str> {

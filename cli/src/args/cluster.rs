@@ -36,6 +36,14 @@ pub enum ClusterCommand {
         #[arg(long, value_name = "MEMBER")]
         to: String,
     },
+    /// Split a shard in two; rows do not move, and the event feed goes on.
+    Split {
+        /// The shard's number.
+        shard: u32,
+        /// The first slot of the upper of the two [default: the middle].
+        #[arg(long, value_name = "SLOT")]
+        at: Option<u16>,
+    },
     /// Level loads now, although no member is overloaded.
     Rebalance,
 }

@@ -1,6 +1,6 @@
 //! Calls about the cluster.
 
-use ordermill_api::{Cluster, ClusterChange, MemberList, MoveShard, ShardPage};
+use ordermill_api::{Cluster, ClusterChange, MemberList, MoveShard, ShardPage, SplitShard};
 
 use super::{Client, Error, Request, segment};
 
@@ -31,6 +31,12 @@ impl Client {
     pub async fn move_shard(&self, shard: u32, to: String) -> Result<ClusterChange, Error> {
         let request = Request::post(format!("/v1/cluster/shards/{shard}/move"));
         self.call(request.repeatable().json(&MoveShard { to })).await
+    }
+
+    /// Splits a shard before slot `at`, or in its middle.
+    pub async fn split_shard(&self, shard: u32, at: Option<u16>) -> Result<ClusterChange, Error> {
+        let request = Request::post(format!("/v1/cluster/shards/{shard}/split"));
+        self.call(request.repeatable().json(&SplitShard { at })).await
     }
 
     /// Levels loads.

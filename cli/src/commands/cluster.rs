@@ -23,6 +23,7 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
         ClusterCommand::Cordon { member } => context.client.change_member(&member, "cordon").await?,
         ClusterCommand::Uncordon { member } => context.client.change_member(&member, "uncordon").await?,
         ClusterCommand::Move { shard, to } => context.client.move_shard(shard, to).await?,
+        ClusterCommand::Split { shard, at } => context.client.split_shard(shard, at).await?,
         ClusterCommand::Rebalance => context.client.rebalance().await?,
     };
     let map = |change: &ClusterChange| pairs(&[("map version", change.map_version.to_string())]);

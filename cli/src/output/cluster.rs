@@ -174,6 +174,7 @@ mod tests {
             state: ShardState::Moving,
             owner: Some("00000000000000ab".into()),
             owner_name: Some("ordermill-1".into()),
+            split_from: None,
             moving_from: Some("00000000000000cd".into()),
             journal: Some(journal),
         };

@@ -49,10 +49,55 @@ pub struct OrderClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
+    /// PD and TiKV, where the operator runs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
+
     /// `Accepted`: the spec can be carried out. `Available`: orders can be taken. `Progressing`: a change is under way.
+    /// `StoreReady`: PD and TiKV are whole, where the operator runs them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How PD and TiKV are.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// Whether PD was formed. Once it was, a member of PD that has lost its volume joins the others and never founds anew.
+    #[serde(default)]
+    pub bootstrapped: bool,
+
+    /// Members of PD that are well, of those that should, as in `3/3`.
+    #[serde(default)]
+    pub pd: String,
+
+    /// Which of them leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pd_leader: Option<String>,
+
+    /// Stores that are up, of those that should, as in `3/3`.
+    #[serde(default)]
+    pub ready: String,
+
+    /// The stores that PD knows, by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub stores: Vec<StoreRow>,
+}
+
+/// A store of TiKV, as PD sees it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreRow {
+    /// Its number.
+    pub id: u64,
+    /// Its pod, or its address where that is no pod of ours.
+    pub pod: String,
+    /// `Up`, `Disconnected`, `Down`, `Offline` (its data moves off it) or `Tombstone`.
+    pub state: String,
+    /// How full its volume is, in steps of ten percent.
+    pub used: String,
 }
 
 /// One thing that is so or not.

@@ -129,6 +129,8 @@ pub enum ShardState {
     Stopping,
     /// Its owner does not serve it.
     Stopped,
+    /// Its owner ends its journal, and two others are to take its place.
+    Splitting,
     /// No member can take it.
     Unowned,
 }
@@ -150,6 +152,9 @@ pub struct ClusterShard {
     /// The name of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_name: Option<String>,
+    /// The shard that it was split from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_from: Option<u32>,
     /// While it moves: the incarnation of the member that hands it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving_from: Option<String>,
@@ -195,6 +200,15 @@ pub struct ShardPage {
 pub struct MoveShard {
     /// The member: its incarnation, or a name that only one has.
     pub to: String,
+}
+
+/// Where a shard shall be split.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitShard {
+    /// The first slot of the upper of the two shards; the middle, if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u16>,
 }
 
 /// A change of the cluster was taken on. What follows from it, such as shards that move, takes a moment.

@@ -12,7 +12,7 @@ mod time;
 
 pub use cluster::{
     Cluster, ClusterChange, ClusterCoordinator, ClusterMember, ClusterShard, Health, MemberList, MemberLoad,
-    MemberState, MoveShard, ServerInfo, ShardJournal, ShardPage, ShardState,
+    MemberState, MoveShard, ServerInfo, ShardJournal, ShardPage, ShardState, SplitShard,
 };
 pub use event::{Event, EventData, EventPage, ItemChanged};
 pub use import::{Credit, CreditLine, CreditMatch, ImportLine, ImportResult, ImportStatus, NewImportOrder};

@@ -64,6 +64,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router {
         ("/v1/cluster/members/{member}/uncordon", post(cluster::actions::uncordon)),
         ("/v1/cluster/shards", get(cluster::shards)),
         ("/v1/cluster/shards/{shard}/move", post(cluster::actions::move_shard)),
+        ("/v1/cluster/shards/{shard}/split", post(cluster::actions::split_shard)),
         ("/v1/cluster/rebalance", post(cluster::actions::rebalance)),
         ("/healthz", get(site::alive)),
         ("/readyz", get(site::ready)),

@@ -236,6 +236,11 @@ objects! {
         "to" => to: Text<'a>,
     }
 
+    /// Where a shard shall be split.
+    SplitShard {
+        "at" => at: Option<Whole>,
+    }
+
     /// A change of an item's quantity.
     Adjustment {
         "delta" => delta: Signed,

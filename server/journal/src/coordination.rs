@@ -44,6 +44,46 @@ pub struct MapValue {
     /// The incarnations that nothing new goes to.
     #[prost(fixed64, repeated, tag = "7")]
     pub cordons: Vec<u64>,
+    /// The shards that were split, in the order of their numbers. Their journals are read still.
+    #[prost(message, repeated, tag = "8")]
+    pub split: Vec<MapWasSplitValue>,
+}
+
+/// A shard that was split.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct MapWasSplitValue {
+    /// The shard.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// The last record of its journal.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// The first slot of the right one of its children.
+    #[prost(uint32, tag = "3")]
+    pub at: u32,
+    /// The child that has its lower slots.
+    #[prost(uint32, tag = "4")]
+    pub left: u32,
+    /// The child that has its upper slots.
+    #[prost(uint32, tag = "5")]
+    pub right: u32,
+    /// The cluster's age when its children took its place, milliseconds.
+    #[prost(uint64, tag = "6")]
+    pub split_ms: u64,
+}
+
+/// How a shard shall be split.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct MapSplitValue {
+    /// The first slot of the right one of its children.
+    #[prost(uint32, tag = "1")]
+    pub at: u32,
+    /// The child that gets its lower slots.
+    #[prost(uint32, tag = "2")]
+    pub left: u32,
+    /// The child that gets its upper slots.
+    #[prost(uint32, tag = "3")]
+    pub right: u32,
 }
 
 /// One shard of the map.
@@ -73,6 +113,9 @@ pub struct MapShardValue {
     /// The cluster's age when it last moved, milliseconds; 0: never.
     #[prost(uint64, tag = "8")]
     pub moved_ms: u64,
+    /// It shall be split.
+    #[prost(message, optional, tag = "9")]
+    pub split: Option<MapSplitValue>,
 }
 
 /// Where a shard was split from.
@@ -147,11 +190,13 @@ mod tests {
             state: 1,
             from: Some(7),
             moved_ms: 8,
+            split: Some(MapSplitValue { at: 3, left: 14, right: 15 }),
         };
         let member =
             MapMemberValue { incarnation: 9, name: "n".into(), address: "a:1".into(), format_min: 1, format_max: 2 };
         let (shards, members) = (vec![shard], vec![member]);
-        MapValue { version: 10, format: 1, age_ms: 11, shards, members, drains: vec![12], cordons: vec![13] }
+        let split = vec![MapWasSplitValue { id: 16, number: 300, at: 2, left: 1, right: 17, split_ms: 9 }];
+        MapValue { version: 10, format: 1, age_ms: 11, shards, members, drains: vec![12], cordons: vec![13], split }
     }
 
     #[test]
@@ -160,12 +205,13 @@ mod tests {
         let value = CoordinatorValue { term: 3, incarnation: 0x0102, address: "a:1".into(), beat: 4 };
         assert_eq!(hex(&value.encode_to_vec()), "08031102010000000000001a03613a312004");
         let map = hex(&map().encode_to_vec());
-        let shard = "0801100218032104000000000000002a040805100630013907000000000000004008";
+        let shard = "0801100218032104000000000000002a0408051006300139070000000000000040084a060803100e180f";
         let member = "09090000000000000012016e1a03613a3120012802";
         let migration = MigrationValue { source: 1, position: 2, shards: 64, next_slot: 1_024, done: true };
         assert_eq!(hex(&migration.encode_to_vec()), "09010000000000000011020000000000000018402080082801");
         let (head, drains, cordons) = ("080a1001180b", "32080c00000000000000", "3a080d00000000000000");
-        assert_eq!(map, format!("{head}2222{shard}2a15{member}{drains}{cordons}"));
+        let split = "420d081010ac021802200128113009";
+        assert_eq!(map, format!("{head}222a{shard}2a15{member}{drains}{cordons}{split}"));
     }
 
     #[test]

@@ -8,8 +8,11 @@ mod coordination;
 mod record;
 mod rows;
 
-pub use coordination::{CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapValue, MigrationValue};
-pub use record::{Change, Event, Record};
+pub use coordination::{
+    CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapSplitValue, MapValue, MapWasSplitValue,
+    MigrationValue,
+};
+pub use record::{Change, Event, Record, RecordParent};
 pub use rows::{
     BackorderRow, CancellationRow, ClaimRow, HoldRow, IdempotencyRow, ItemRow, LineRow, LineUnitsRow, OrderRow,
     OutboxRow, PaymentRow, ReferenceRow, ReportRow, ReturnRow, ShipmentRow, UnitsRow,
@@ -65,8 +68,11 @@ mod tests {
             incarnation: 7,
             changes: vec![Change { key: "k".into(), value: Some("v".into()) }, Change { key: "d".into(), value: None }],
             events: vec![Event { change: 0, version: 1, status: 2, entered: true }],
+            parent: None,
         };
         assert_eq!(hex(&record.encode_to_vec()), "08011005180620072a060a016b1201762a030a01643206100118022001");
+        let first = Record { format: FORMAT, parent: Some(RecordParent { shard: 3, number: 300 }), ..Record::default() };
+        assert_eq!(hex(&first.encode_to_vec()), "08013a05080310ac02");
         assert_eq!(
             hex(&order().encode_to_vec()),
             "0a04632d31371d50424700220f0a06383531323341100618ff012806680170c083a788ca25"

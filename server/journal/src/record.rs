@@ -23,6 +23,20 @@ pub struct Record {
     /// What the feed tells of it, in order.
     #[prost(message, repeated, tag = "6")]
     pub events: Vec<Event>,
+    /// In the first record of a shard that was split from another: where it goes on.
+    #[prost(message, optional, tag = "7")]
+    pub parent: Option<RecordParent>,
+}
+
+/// The record of another shard after which a journal begins.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct RecordParent {
+    /// The shard that was split.
+    #[prost(uint32, tag = "1")]
+    pub shard: u32,
+    /// The last record of its journal.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
 }
 
 /// A row as it is after the record.

@@ -9,6 +9,7 @@ use crate::map::{Incarnation, Map, State};
 use crate::overview::Told;
 use crate::plan::{Move, Policy, Reason};
 use crate::roster::{Roster, add};
+use crate::split;
 
 /// A request to the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,13 @@ pub enum Request {
     },
     /// Levels loads now, although nobody is overloaded.
     Rebalance,
+    /// Splits a shard in two. Rows do not move.
+    Split {
+        /// Which shard.
+        shard: ShardId,
+        /// The first slot of the right one; the middle, if none is named.
+        at: Option<u16>,
+    },
     /// Raises the store's format, if every member can write it. It never goes back.
     RaiseFormat(u32),
 }
@@ -77,6 +85,7 @@ impl Request {
             Self::Move { shard, to } => move_shard(map, policy, shard, to)?,
             Self::Rebalance => roster.eager = true,
             Self::RaiseFormat(format) => raise_format(map, format)?,
+            Self::Split { shard, at } => split::ask_for(map, shard, at)?,
         }
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Board {
                 seat,
                 load: load_of(shard.id),
                 may_leave: settled || stuck,
-                may_move: (settled && !settling) || stuck,
+                may_move: ((settled && !settling) || stuck) && shard.split.is_none(),
                 waits: policy.gathering && shard.owner.is_none(),
             };
             if let Some(seat) = seat {

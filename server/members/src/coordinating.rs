@@ -137,6 +137,7 @@ impl State {
         let mut next = Map::clone(&map);
         roster.enrol(&mut next);
         roster.settle(&mut next);
+        roster.split(&mut next, now);
         let policy = roster.policy(now, &map);
         let mut granted = Vec::new();
         for one in waiting {

@@ -84,6 +84,13 @@ impl Handle {
         &self.inner.me
     }
 
+    /// The cluster's age, milliseconds, while this member coordinates.
+    pub fn coordinated_ms(&self) -> Option<u64> {
+        let (now, map) = (self.inner.now(), self.inner.current());
+        let mut state = self.inner.state.lock();
+        state.roster().map(|roster| roster.age_ms(now, &map))
+    }
+
     /// How this member stands.
     pub fn status(&self) -> Status {
         let now = self.inner.now();

@@ -66,6 +66,30 @@ pub struct Parent {
     pub number: u64,
 }
 
+/// How a shard shall be split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The first slot of the right child.
+    pub at: u16,
+    /// The child that gets the slots before `at`.
+    pub left: ShardId,
+    /// The child that gets the slots from `at` on.
+    pub right: ShardId,
+}
+
+/// A shard that was split. Its journal has ended, and is read as long as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WasSplit {
+    /// Which.
+    pub id: ShardId,
+    /// The last record of its journal.
+    pub number: u64,
+    /// Where, and into which.
+    pub split: Split,
+    /// The cluster's age when its children took its place, milliseconds.
+    pub split_ms: u64,
+}
+
 /// A shard and its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -83,6 +107,8 @@ pub struct Shard {
     pub from: Option<Incarnation>,
     /// The cluster's age when it last moved, milliseconds; 0 when it has never left its first owner.
     pub moved_ms: u64,
+    /// It shall be split: its owner ends its journal, and two others take its place.
+    pub split: Option<Split>,
 }
 
 /// Which member owns which shard.
@@ -103,6 +129,8 @@ pub struct Map {
     pub drains: Vec<Incarnation>,
     /// The members that nothing new goes to, ascending.
     pub cordons: Vec<Incarnation>,
+    /// The shards that were split, ascending.
+    pub split: Vec<WasSplit>,
 }
 
 /// The slots of shard `index` of `shards`: as equal as can be.
@@ -124,9 +152,11 @@ impl Map {
             state: State::Settled,
             from: None,
             moved_ms: 0,
+            split: None,
         };
         let shards = (0..shards).map(shard).collect();
-        Self { version: 1, format, age_ms: 1, shards, members: Vec::new(), drains: Vec::new(), cordons: Vec::new() }
+        let (members, drains, cordons, split) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { version: 1, format, age_ms: 1, shards, members, drains, cordons, split }
     }
 
     /// The map of a process that shares its store with nobody: it owns everything, for ever. Panics unless
@@ -148,6 +178,12 @@ impl Map {
     /// The shard with this id.
     pub fn shard(&self, id: ShardId) -> Option<&Shard> {
         self.shards.iter().find(|shard| shard.id == id)
+    }
+
+    /// The shard with this id, if it was split.
+    pub fn was_split(&self, id: ShardId) -> Option<&WasSplit> {
+        let at = self.split.binary_search_by_key(&id, |one| one.id);
+        at.ok().map(|at| &self.split[at])
     }
 
     /// The member that owns the shard of `slot`, if one does.
@@ -194,6 +230,7 @@ impl Map {
             && self.members.is_sorted_by_key(|member| member.incarnation)
             && self.drains.is_sorted()
             && self.cordons.is_sorted()
+            && self.split.is_sorted_by_key(|one| one.id)
     }
 }
 

@@ -16,6 +16,8 @@ pub enum ShardState {
     Serving,
     /// Handing over, or stopping.
     Stopping,
+    /// Its journal has ended, with the last committed record: others are to take its place.
+    Sealed,
 }
 
 /// One shard, as the member that serves it sees it.

@@ -15,6 +15,7 @@ use crate::map::{Incarnation, Map, Member, State};
 use crate::overview::Heard;
 use crate::plan::{MemberView, Policy, ShardView};
 use crate::report::{ProcessReport, ShardReport, ShardState};
+use crate::split;
 
 /// One member, as heard last.
 #[derive(Debug)]
@@ -177,6 +178,15 @@ impl Roster {
                 (shard.state, shard.from) = (State::Settled, None);
             }
             shard.from = shard.from.filter(|from| self.entries.contains_key(from));
+        }
+    }
+
+    /// Gives the place of shards whose journals have ended to those that they are split into.
+    pub(crate) fn split(&self, map: &mut Map, now: Duration) {
+        let age_ms = self.age_ms(now, map);
+        let reports = self.entries.values().flat_map(|entry| &entry.reports);
+        for report in reports.filter(|report| report.state == ShardState::Sealed) {
+            split::carry_out(map, report.shard, report.committed, age_ms);
         }
     }
 

@@ -3,13 +3,15 @@
 //! The only file that knows both forms. Decides nothing.
 
 use bytes::Bytes;
-use ordermill_journal::{CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapValue, decode};
+use ordermill_journal::{
+    CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapSplitValue, MapValue, MapWasSplitValue, decode,
+};
 use ordermill_order::SlotRange;
 use ordermill_store::ShardId;
 use prost::Message as _;
 
 use crate::Error;
-use crate::map::{Formats, Incarnation, Map, Member, Parent, Shard, State};
+use crate::map::{Formats, Incarnation, Map, Member, Parent, Shard, Split, State, WasSplit};
 
 /// The store's value that says who coordinates.
 pub(crate) const COORDINATOR: &str = "coordinator";
@@ -70,11 +72,29 @@ fn stored_shard(shard: &Shard) -> MapShardValue {
         },
         from: shard.from.map(|from| from.0),
         moved_ms: shard.moved_ms,
+        split: shard.split.map(|Split { at, left, right }| MapSplitValue { at: at.into(), left: left.0, right: right.0 }),
     }
 }
 
+fn stored_split(one: &WasSplit) -> MapWasSplitValue {
+    let WasSplit { id, number, split: Split { at, left, right }, split_ms } = *one;
+    MapWasSplitValue { id: id.0, number, at: at.into(), left: left.0, right: right.0, split_ms }
+}
+
+fn slot(slot: u32) -> Result<u16, Error> {
+    u16::try_from(slot).map_err(|_| Error::Corrupt(format!("the map names a slot {slot}")))
+}
+
+fn split(at: u32, left: u32, right: u32) -> Result<Split, Error> {
+    Ok(Split { at: slot(at)?, left: ShardId(left), right: ShardId(right) })
+}
+
+fn was_split(value: MapWasSplitValue) -> Result<WasSplit, Error> {
+    let MapWasSplitValue { id, number, at, left, right, split_ms } = value;
+    Ok(WasSplit { id: ShardId(id), number, split: split(at, left, right)?, split_ms })
+}
+
 fn shard(value: MapShardValue) -> Result<Shard, Error> {
-    let slot = |slot: u32| u16::try_from(slot).map_err(|_| Error::Corrupt(format!("the map names a slot {slot}")));
     Ok(Shard {
         id: ShardId(value.id),
         range: SlotRange { first: slot(value.first)?, last: slot(value.last)? },
@@ -87,6 +107,7 @@ fn shard(value: MapShardValue) -> Result<Shard, Error> {
         },
         from: value.from.map(Incarnation),
         moved_ms: value.moved_ms,
+        split: value.split.map(|value| split(value.at, value.left, value.right)).transpose()?,
     })
 }
 
@@ -111,6 +132,7 @@ impl Map {
             members: self.members.iter().map(stored_member).collect(),
             drains: bare(&self.drains),
             cordons: bare(&self.cordons),
+            split: self.split.iter().map(stored_split).collect(),
         };
         value.encode_to_vec().into()
     }
@@ -127,6 +149,7 @@ impl Map {
             members: value.members.into_iter().map(member).collect(),
             drains: named(value.drains),
             cordons: named(value.cordons),
+            split: value.split.into_iter().map(was_split).collect::<Result<_, _>>()?,
         };
         if !map.covers_all_slots() {
             return Err(Error::Corrupt(format!("map {} does not cover all slots in order", map.version)));

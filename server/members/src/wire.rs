@@ -56,7 +56,7 @@ struct BeatMessage {
 struct ShardMessage {
     #[prost(uint32, tag = "1")]
     shard: u32,
-    /// 0: starting; 1: serving; 2: stopping.
+    /// 0: starting; 1: serving; 2: stopping; 3: sealed.
     #[prost(uint32, tag = "2")]
     state: u32,
     #[prost(uint64, tag = "3")]
@@ -103,7 +103,7 @@ struct AnswerMessage {
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 struct RequestMessage {
     /// 1: drain; 2: cordon; 3: uncordon; 4: move; 5: rebalance; 6: raise the format; 7: an overview, which
-    /// changes nothing.
+    /// changes nothing; 8: split.
     #[prost(uint32, tag = "1")]
     kind: u32,
     #[prost(fixed64, tag = "2")]
@@ -112,6 +112,8 @@ struct RequestMessage {
     shard: u32,
     #[prost(uint32, tag = "4")]
     format: u32,
+    #[prost(uint32, optional, tag = "5")]
+    at: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -195,6 +197,7 @@ fn shard_message(report: &ShardReport) -> ShardMessage {
             ShardState::Starting => 0,
             ShardState::Serving => 1,
             ShardState::Stopping => 2,
+            ShardState::Sealed => 3,
         },
         epoch: report.epoch,
         committed: report.committed,
@@ -211,6 +214,7 @@ fn shard_report(message: ShardMessage) -> ShardReport {
         state: match message.state {
             1 => ShardState::Serving,
             2 => ShardState::Stopping,
+            3 => ShardState::Sealed,
             // A state of a later build, too, means that the shard does not serve yet.
             _ => ShardState::Starting,
         },
@@ -314,12 +318,13 @@ impl Request {
             Self::Move { shard, to } => RequestMessage { kind: 4, member: to.0, shard: shard.0, ..none },
             Self::Rebalance => RequestMessage { kind: 5, ..none },
             Self::RaiseFormat(format) => RequestMessage { kind: 6, format, ..none },
+            Self::Split { shard, at } => RequestMessage { kind: 8, shard: shard.0, at: at.map(u32::from), ..none },
         };
         message.encode_to_vec().into()
     }
 
     pub(crate) fn decode(bytes: Bytes) -> Option<Self> {
-        let RequestMessage { kind, member, shard, format } = RequestMessage::decode(bytes).ok()?;
+        let RequestMessage { kind, member, shard, format, at } = RequestMessage::decode(bytes).ok()?;
         let member = Incarnation(member);
         Some(match kind {
             1 => Self::Drain(member),
@@ -328,6 +333,7 @@ impl Request {
             4 => Self::Move { shard: ShardId(shard), to: member },
             5 => Self::Rebalance,
             6 => Self::RaiseFormat(format),
+            8 => Self::Split { shard: ShardId(shard), at: at.map(u16::try_from).transpose().ok()? },
             _ => return None,
         })
     }
@@ -428,6 +434,8 @@ mod tests {
             Request::Move { shard: ShardId(2), to: member },
             Request::Rebalance,
             Request::RaiseFormat(7),
+            Request::Split { shard: ShardId(2), at: None },
+            Request::Split { shard: ShardId(2), at: Some(0) },
         ];
         requests.into_iter().for_each(|one| assert_eq!(Request::decode(one.encode()), Some(one)));
         let process = ProcessReport { busy_permille: 1, queue_delay: Duration::from_micros(2), moves: 3 };

@@ -106,6 +106,6 @@ fn what_to_do(error: &Error) -> String {
         }
         Error::Full(what) => format!("there is no room in the data directory: {what}"),
         Error::Invalid(what) | Error::Unavailable(what) | Error::Unknown(what) => what.clone(),
-        Error::Fenced(_) => error.to_string(),
+        Error::Fenced(_) | Error::Sealed(_) => error.to_string(),
     }
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use ordermill_journal::{Record, decode};
 use ordermill_order::{Item, Order, Status};
@@ -15,9 +14,10 @@ use ordermill_station::limits;
 use ordermill_store::{Error as StoreError, ShardId, keys};
 use tokio::sync::watch;
 
+use crate::cursor::{self, Cursor, Position};
 use crate::router::decoded;
 use crate::served::{Served, State};
-use crate::view::{Owner, Place};
+use crate::view::{Owner, Place, View};
 use crate::{Error, Router};
 
 /// What an event is about, as the record that holds the event left it.
@@ -67,92 +67,37 @@ pub struct FeedPage {
     pub next: String,
 }
 
-/// The format of a cursor: a format byte, then per shard the number of the last record that was
-/// read whole and how many events of the next one, as LEB128.
-const CURSOR_FORMAT: u8 = 1;
-
-/// How far one shard has been read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Position {
-    record: u64,
-    events: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cursor(Vec<Position>);
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take_number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7F).checked_shl(shift)?;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-impl Cursor {
-    fn to_text(&self) -> String {
-        let mut bytes = vec![CURSOR_FORMAT];
-        for position in &self.0 {
-            put_number(&mut bytes, position.record);
-            put_number(&mut bytes, position.events);
-        }
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    fn of_text(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let mut rest = bytes.strip_prefix(&[CURSOR_FORMAT])?;
-        let mut positions = Vec::new();
-        while !rest.is_empty() {
-            positions.push(Position { record: take_number(&mut rest)?, events: take_number(&mut rest)? });
-        }
-        // There is no feed without a shard.
-        (!positions.is_empty()).then_some(Self(positions))
-    }
-}
-
 impl Router {
     /// Reads the tenant's events after `after` (from the oldest kept one without), at most about
     /// `size`. An empty page means that there is nothing new.
     pub async fn events(&self, tenant: Arc<str>, after: Option<&str>, size: usize) -> Result<FeedPage, Error> {
-        let view = self.inner.shards.view();
-        let shards = view.places().len();
-        let mut cursor = match after {
-            Some(text) => match Cursor::of_text(text) {
-                Some(cursor) if cursor.0.len() == shards => cursor,
-                // The data have been moved here since: this feed has begun anew.
-                Some(_) => return Err(Error::CursorExpired),
-                None => return Err(Error::BadToken("the cursor was not made by this cluster")),
-            },
+        let (view, mut cursor) = match after {
+            Some(text) => self.cursor_of(text).await?,
             None => self.oldest().await?,
         };
         let mut events = Vec::new();
         let elsewhere = self.inner.shards.numbers_elsewhere().await;
+        let places: BTreeMap<ShardId, &Place> = view.places().iter().map(|place| (place.id, place)).collect();
         // Every shard gets its share first, so that a busy one does not keep the others back.
-        let mut share = (size / shards).max(1);
+        let mut share = (size / cursor.positions.len()).max(1);
         while events.len() < size {
+            let mut news = cursor.advance(&view);
             let before = events.len();
-            for place in view.places() {
+            let shards: Vec<(ShardId, Position)> = cursor.positions.iter().map(|(at, of)| (*at, *of)).collect();
+            for (shard, position) in shards {
                 let wanted = share.min(size.saturating_sub(events.len()));
-                let last = self.last_told(place, &elsewhere);
-                if wanted > 0 && cursor.0[place.id.0 as usize].record < last {
-                    self.read_shard(place.id, last, &tenant, &mut cursor, wanted, &mut events).await?;
+                let last = match (view.was_split(shard), places.get(&shard)) {
+                    (Some(split), _) => split.number,
+                    (None, Some(place)) => self.last_told(place, &elsewhere),
+                    (None, None) => continue,
+                };
+                if wanted > 0 && position.record < last {
+                    self.read_shard(shard, last, &tenant, &mut cursor, wanted, &mut events).await?;
                 }
             }
-            if events.len() == before {
+            // Behind a shard that has ended there are others to be read.
+            news |= events.len() > before || cursor.advance(&view);
+            if !news {
                 break;
             }
             share = size;
@@ -160,13 +105,49 @@ impl Router {
         Ok(FeedPage { events, next: cursor.to_text() })
     }
 
-    async fn oldest(&self) -> Result<Cursor, Error> {
-        let mut positions = Vec::new();
-        for place in self.inner.shards.view().places() {
-            let extent = self.inner.store.extent(place.id).await.map_err(unavailable)?;
-            positions.push(Position { record: extent.trimmed, events: 0 });
+    /// A client's cursor, and a view that knows all of its shards.
+    async fn cursor_of(&self, text: &str) -> Result<(Arc<View>, Cursor), Error> {
+        let shards = &self.inner.shards;
+        let cursor = Cursor::of_text(text).ok_or(Error::BadToken("the cursor was not made by this cluster"))?;
+        let view = shards.view_since(cursor.version).await;
+        let Some(view) = view else {
+            // Where nobody can say how new the map is, the cursor may be right.
+            let unknown = self.members().is_some_and(|members| members.status().map_age > limits::OWNER_WAIT);
+            let newer = "the cursor is of a newer map than this cluster has";
+            return Err(if unknown { Error::Unavailable(newer.to_owned()) } else { Error::BadToken(newer) });
+        };
+        // The data have been moved here since: this feed has begun anew.
+        if cursor.fits(&view) { Ok((view, cursor)) } else { Err(Error::CursorExpired) }
+    }
+
+    /// Where the oldest events are that are kept.
+    async fn oldest(&self) -> Result<(Arc<View>, Cursor), Error> {
+        let view = self.inner.shards.view();
+        let mut positions = BTreeMap::new();
+        for shard in cursor::roots(&view) {
+            positions.extend(self.oldest_of(&view, shard).await?);
         }
-        Ok(Cursor(positions))
+        let version = view.version;
+        Ok((view, Cursor { version, positions }))
+    }
+
+    /// The same of a shard and those that it was split into: in itself only as long as they are whole.
+    fn oldest_of<'a>(
+        &'a self,
+        view: &'a View,
+        shard: ShardId,
+    ) -> BoxFuture<'a, Result<BTreeMap<ShardId, Position>, Error>> {
+        Box::pin(async move {
+            if let Some(one) = view.was_split(shard) {
+                let mut below = self.oldest_of(view, one.split.left).await?;
+                below.extend(self.oldest_of(view, one.split.right).await?);
+                if below.len() > 2 || below.values().any(|position| position.record > 0) {
+                    return Ok(below);
+                }
+            }
+            let extent = self.inner.store.extent(shard).await.map_err(unavailable)?;
+            Ok(BTreeMap::from([(shard, Position { record: extent.trimmed, events: 0 })]))
+        })
     }
 
     /// The last record of a shard that may be told, as far as it is known; where nothing is, all that
@@ -192,10 +173,9 @@ impl Router {
         wanted: usize,
         events: &mut Vec<FeedEvent>,
     ) -> Result<(), Error> {
-        let place = shard.0 as usize;
         let enough = events.len() + wanted;
         while events.len() < enough {
-            let position = cursor.0[place];
+            let position = *cursor.position(shard);
             if position.record >= last {
                 return Ok(());
             }
@@ -212,14 +192,14 @@ impl Router {
                 let readable = self.inner.formats.check(record.format);
                 readable.map_err(|why| unavailable(format!("record {} of shard {shard} {why}", stored.number)))?;
                 let total = record.events.len() as u64;
-                for index in cursor.0[place].events..total {
+                for index in cursor.position(shard).events..total {
                     if events.len() >= enough {
                         return Ok(());
                     }
-                    cursor.0[place].events = index + 1;
+                    cursor.position(shard).events = index + 1;
                     let Some(subject) = subject_of(&record, index as usize, tenant)? else { continue };
                     if index + 1 == total {
-                        cursor.0[place] = Position { record: stored.number, events: 0 };
+                        *cursor.position(shard) = Position { record: stored.number, events: 0 };
                     }
                     events.push(FeedEvent {
                         shard: shard.0,
@@ -230,7 +210,7 @@ impl Router {
                         subject,
                     });
                 }
-                cursor.0[place] = Position { record: stored.number, events: 0 };
+                *cursor.position(shard) = Position { record: stored.number, events: 0 };
             }
         }
         Ok(())
@@ -304,17 +284,4 @@ fn subject_of(record: &Record, index: usize, tenant: &str) -> Result<Option<Subj
         }
         _ => None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was() {
-        let cursor = Cursor(vec![Position { record: 300, events: 2 }, Position { record: u64::MAX, events: 0 }]);
-        let text = cursor.to_text();
-        assert_eq!(Cursor::of_text(&text), Some(cursor));
-        assert_eq!(Cursor::of_text("nonsense!"), None);
-    }
 }

@@ -7,20 +7,15 @@ use ordermill_order::{Action, Command, Outcome};
 use ordermill_peer::{Answer, Failure, Request};
 use ordermill_station::limits;
 
+use crate::router::slot_of;
 use crate::shards::is_known;
 use crate::{Error, Router};
 
 /// Commands of one shard, with their places in the import.
 type Group = (Vec<usize>, Vec<Command>);
 
-/// Where a command of an import goes.
-fn slot_of(action: &Action) -> u16 {
-    match action {
-        Action::Create(new) => new.partition.slot,
-        Action::Credit(credit) => credit.partition.slot,
-        other => unreachable!("an import cannot contain {other:?}"),
-    }
-}
+/// What became of a command: an answer, or the command again where its shard does not have its slot any more.
+type Asked = Result<Result<Outcome, Error>, Command>;
 
 impl Router {
     /// Applies many `Create` and `Credit` commands in their order, waits until every order is
@@ -28,34 +23,57 @@ impl Router {
     pub async fn import(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
         let began = self.inner.clock.elapsed();
         let mut results: Vec<Option<Result<Outcome, Error>>> = (0..commands.len()).map(|_| None).collect();
-        let view = self.inner.shards.view();
-        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+        let mut left = Vec::with_capacity(commands.len());
         for (index, command) in commands.into_iter().enumerate() {
-            if let Action::Create(new) = &command.action
-                && let Err(error) = self.check_items(&command.tenant, new).await
-            {
-                results[index] = Some(Err(error));
-                continue;
+            match &command.action {
+                Action::Create(new) => match self.check_items(&command.tenant, new).await {
+                    Ok(()) => left.push((index, command)),
+                    Err(error) => results[index] = Some(Err(error)),
+                },
+                _ => left.push((index, command)),
             }
-            let (indexes, commands) = groups.entry(view.index_of(slot_of(&command.action))).or_default();
-            indexes.push(index);
-            commands.push(command);
         }
-        let asked = groups.into_values().map(async |(indexes, commands)| (indexes, self.import_group(commands).await));
-        for (indexes, outcomes) in join_all(asked).await {
-            for (index, outcome) in indexes.into_iter().zip(outcomes) {
-                results[index] = Some(outcome);
+        // Shards move and are split meanwhile: what one does not have any more is sorted anew.
+        for _ in 0..limits::IMPORT_CUTS {
+            for (index, asked) in self.import_once(std::mem::take(&mut left)).await {
+                match asked {
+                    Ok(result) => results[index] = Some(result),
+                    Err(command) => left.push((index, command)),
+                }
             }
+            left.sort_by_key(|(index, _)| *index);
+            if left.is_empty() {
+                break;
+            }
+        }
+        for (index, command) in left {
+            results[index] = Some(self.apply_decided(command).await);
         }
         self.measure(began, None);
-        let results = results.into_iter().map(|result| result.expect("every command was refused or in a group"));
+        let results = results.into_iter().map(|result| result.expect("every command was refused or applied"));
         results.collect()
     }
 
+    /// Asks every shard for its commands, all shards at once.
+    async fn import_once(&self, commands: Vec<(usize, Command)>) -> Vec<(usize, Asked)> {
+        let view = self.inner.shards.view();
+        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+        for (index, command) in commands {
+            let (indexes, commands) = groups.entry(view.index_of(slot_of(&command))).or_default();
+            indexes.push(index);
+            commands.push(command);
+        }
+        let asked = groups.into_values().map(async |(indexes, commands)| {
+            let outcomes = self.import_group(commands).await;
+            indexes.into_iter().zip(outcomes).collect::<Vec<_>>()
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
     /// Commands of one shard.
-    async fn import_group(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
+    async fn import_group(&self, commands: Vec<Command>) -> Vec<Asked> {
         let shards = &self.inner.shards;
-        let slot = slot_of(&commands[0].action);
+        let slot = slot_of(&commands[0]);
         let deadline = self.inner.clock.elapsed() + limits::SETTLE_WAIT;
         // Only where a shard may move can there be a second time.
         let again = shards.cluster().is_some().then(|| commands.clone());
@@ -63,28 +81,28 @@ impl Router {
         let request = Request::ApplyMany { slot, hops: 0, wait: limits::SETTLE_WAIT, commands };
         let outcomes = match shards.ask(slot, request).await {
             Ok(Answer::AppliedMany(Ok(outcomes))) => outcomes,
-            Ok(Answer::AppliedMany(Err(failure))) => return vec![Err(failure.into()); count],
+            Ok(Answer::AppliedMany(Err(failure))) => return vec![Ok(Err(failure.into())); count],
             Ok(other) => unreachable!("commands were sent: {other:?}"),
-            Err(error) => return vec![Err(error); count],
+            Err(error) => return vec![Ok(Err(error)); count],
         };
         let Some(again) = again else {
-            return outcomes.into_iter().map(|outcome| outcome.map_err(Error::from)).collect();
+            return outcomes.into_iter().map(|outcome| Ok(outcome.map_err(Error::from))).collect();
         };
         let mut results = Vec::with_capacity(count);
         for (outcome, command) in outcomes.into_iter().zip(again) {
             results.push(match outcome {
-                Err(Failure::NotOwner { .. }) => self.apply_decided(command).await,
-                Err(Failure::Unknown(_)) if is_known(&command) => self.apply_decided(command).await,
+                Err(Failure::NotOwner { .. }) => Err(command),
+                Err(Failure::Unknown(_)) if is_known(&command) => Ok(self.apply_decided(command).await),
                 Ok(Outcome::Order { order, replayed }) => {
-                    self.decision(&command.tenant, order, replayed, deadline).await
+                    Ok(self.decision(&command.tenant, order, replayed, deadline).await)
                 }
-                other => other.map_err(Error::from),
+                other => Ok(other.map_err(Error::from)),
             });
         }
         results
     }
 
     async fn apply_decided(&self, command: Command) -> Result<Outcome, Error> {
-        self.decided(slot_of(&command.action), command, limits::SETTLE_WAIT).await
+        self.decided(slot_of(&command), command, limits::SETTLE_WAIT).await
     }
 }

@@ -4,12 +4,14 @@
 //! Decides nothing about orders, nor who owns what; knows no HTTP and no files.
 
 mod cluster;
+mod cursor;
 mod error;
 mod feed;
 mod import;
 mod list;
 mod member;
 mod overview;
+mod retention;
 mod router;
 mod served;
 mod shards;

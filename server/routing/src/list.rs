@@ -57,6 +57,14 @@ fn key_of(token: &str) -> Result<Bytes, Error> {
     Ok(key.into())
 }
 
+/// The slot in which what comes behind a bound begins; none behind the last one.
+fn slot_after(from: &Bound<Bytes>) -> Option<u16> {
+    let (Bound::Included(key) | Bound::Excluded(key)) = from else { return Some(0) };
+    let slot = u16::from_be_bytes(key.get(4..6)?.try_into().ok()?);
+    // The end of a slot, which is no row's key, stands for the beginning of the next.
+    if key.len() == keys::HEAD_BYTES && key.last() == Some(&u8::MAX) { slot.checked_add(1) } else { Some(slot) }
+}
+
 /// A walk over all rows of one kind and tenant, shard after shard.
 struct Walk<'a> {
     router: &'a Router,
@@ -74,21 +82,15 @@ impl Walk<'_> {
         mut take: impl FnMut(&Bytes, &Bytes) -> Result<bool, Error>,
     ) -> Result<Option<Bytes>, Error> {
         let cluster = self.router.inner.keys.cluster;
-        let first_slot = after.as_ref().and_then(|key| keys::decode(key)).map_or(0, |key| key.slot);
         let mut from = after.map_or_else(|| Bound::Included(keys::prefix(cluster, 0, self.kind)), Bound::Excluded);
         let shards = &self.router.inner.shards;
-        for place in shards.view().places() {
-            let range = place.range;
-            if range.last < first_slot {
-                continue;
-            }
+        // Shards are split meanwhile: where one ends is looked up when it is come to.
+        while let Some(slot) = slot_after(&from) {
+            let range = shards.view().of(slot).range;
             let end = keys::prefix(cluster, range.last, self.kind);
             let end = keys::after_prefix(&end).map_or(Bound::Unbounded, Bound::Excluded);
-            if matches!(&from, Bound::Included(key) if key[..] < keys::prefix(cluster, range.first, self.kind)[..]) {
-                from = Bound::Included(keys::prefix(cluster, range.first, self.kind));
-            }
-            'shard: loop {
-                let page = shards.scan(range.first, from.clone(), end.clone(), STRIDE).await?;
+            'shard: while let Some(slot) = slot_after(&from).filter(|slot| *slot <= range.last) {
+                let page = shards.scan(slot, from.clone(), end.clone(), STRIDE).await?;
                 let mut next = page.next.map(Bound::Excluded);
                 for (key, value) in page.rows {
                     let Some(parts) = keys::decode(&key) else { continue };

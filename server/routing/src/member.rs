@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::router::Template;
-use crate::served::{Common, Served, State};
+use crate::served::{Common, Served, State, Wanted};
 use crate::shards::Shards;
 use crate::view::{Owner, Place, View};
 
@@ -45,7 +45,7 @@ impl Follower {
         for shard in &map.shards {
             let owner = if shard.owner == Some(self.me) {
                 let new = || {
-                    let config = self.template.shard(shard.id, shard.range);
+                    let config = self.template.shard(shard, map.shards.len());
                     Arc::new(Served::new(self.common.clone(), config))
                 };
                 Owner::Here(self.served.entry(shard.id).or_insert_with(new).clone())
@@ -55,14 +55,26 @@ impl Follower {
             };
             places.push(Place { id: shard.id, range: shard.range, owner });
         }
-        self.shards.show(View::new(map.version, places));
+        self.shards.show(View::new(map.version, places, map.split.clone()));
         for shard in &map.shards {
-            let wanted = shard.owner == Some(self.me) && !self.shards.is_closing();
+            let wanted = match shard.split {
+                _ if shard.owner != Some(self.me) || self.shards.is_closing() => Wanted::Away,
+                Some(_) => Wanted::Sealed,
+                None => Wanted::Served,
+            };
             self.served.get(&shard.id).into_iter().for_each(|served| served.want(wanted));
         }
         if self.shards.is_closing() {
-            self.served.values().for_each(|served| served.want(false));
+            self.served.values().for_each(|served| served.want(Wanted::Away));
         }
+        // Of a shard that was split nobody asks any more.
+        self.served.retain(|id, served| {
+            let stays = map.was_split(*id).is_none();
+            if !stays {
+                served.want(Wanted::Away);
+            }
+            stays
+        });
     }
 }
 
@@ -126,6 +138,7 @@ impl Report for Reporter {
                 State::Away | State::Failed(_) => None,
                 State::Starting => Some(nothing(ShardState::Starting)),
                 State::Ending => Some(nothing(ShardState::Stopping)),
+                State::Sealed(last) => Some(ShardReport { committed: last, ..nothing(ShardState::Sealed) }),
                 State::Serving(handle) => {
                     let vitals = handle.vitals();
                     let committed = *handle.committed().borrow();

@@ -20,7 +20,7 @@ pub enum AdminError {
     #[error("{0}")]
     Refused(String),
     /// This process has its store for itself.
-    #[error("this server has its store for itself: there is no other member")]
+    #[error("this server has its store for itself: there is no other member, and its shards are fixed")]
     Alone,
     /// The coordinator or the store cannot be asked now: it may have been done, or still be. Asking again
     /// does no harm.
@@ -55,6 +55,14 @@ impl Router {
         let none = || AdminError::NotFound(format!("there is no shard {named:?}"));
         let id = named.parse().map(ShardId).map_err(|_| none())?;
         self.found(|map| map.shard(id).map(|shard| shard.id).ok_or_else(none)).await
+    }
+
+    /// The shard that an administrator names by its number, or that was split since.
+    pub async fn shard_ever_named(&self, named: &str) -> Result<ShardId, AdminError> {
+        let none = || AdminError::NotFound(format!("there is no shard {named:?}"));
+        let id = named.parse().map(ShardId).map_err(|_| none())?;
+        let known = |map: &Map| map.shard(id).is_some() || map.was_split(id).is_some();
+        self.found(|map| if known(map) { Ok(id) } else { Err(none()) }).await
     }
 
     /// What `look` finds in the map, or in a newer one: it may have come this moment.

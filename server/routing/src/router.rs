@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_journal::FORMAT;
-use ordermill_members::{Formats, Incarnation, Member};
+use ordermill_members::{Formats, Incarnation, Member, Parent};
 use ordermill_order::{
     Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation,
-    SlotRange, preview,
+    preview,
 };
 use ordermill_peer::Peers;
 use ordermill_shard::{Keys, Row, Unflushed, decode_row};
 use ordermill_station::measure::Station;
 use ordermill_station::{clock, limits};
 use ordermill_store::keys::RowKey;
-use ordermill_store::{ShardId, Store, keys};
+use ordermill_store::{Store, keys};
 use quick_cache::sync::Cache;
 
 use crate::Error;
 use crate::cluster::{Cluster, Lines};
 use crate::member::{Busy, Follower, Reporter};
+use crate::retention;
 use crate::served::{Common, State};
 use crate::shards::Shards;
 use crate::stale::Behind;
@@ -93,6 +94,21 @@ pub(crate) struct Inner {
 /// Items whose existence is remembered.
 const KNOWN_ITEMS: usize = 200_000;
 
+/// The slot that a command goes to.
+pub(crate) fn slot_of(command: &Command) -> u16 {
+    let of_item = |sku: &str| Partition::of_item(&command.tenant, sku).slot;
+    match &command.action {
+        Action::Create(new) => new.partition.slot,
+        Action::Credit(credit) => credit.partition.slot,
+        Action::Step { id, .. } => id.slot(),
+        Action::PutItem { sku, .. } | Action::AdjustItem { sku, .. } => of_item(sku),
+        Action::Claim(claim) => of_item(&claim.sku),
+        Action::Report(report) => report.order.slot(),
+        Action::Noted { slot, .. } => *slot,
+        Action::Timer(timer) => timer.slot,
+    }
+}
+
 /// Decodes a stored row.
 pub(crate) fn decoded(key: &[u8], value: &Bytes) -> Result<Row, Error> {
     let unreadable = |why: String| Error::Unavailable(format!("a stored row cannot be read: {why}"));
@@ -150,6 +166,7 @@ impl Router {
         let handle = members.clone();
         let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, handle, formats.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
+        tokio::spawn(retention::watch(Arc::downgrade(&router.inner), members.clone(), config.journal_retention));
         let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0, formats), shards);
         let maps = members.map();
         follower.follow(&members.current());
@@ -196,7 +213,7 @@ impl Router {
     /// Waits until every shard that is this process's serves, or says why one does not.
     pub async fn ready(&self) -> Result<(), Error> {
         for served in self.inner.shards.view().here() {
-            let settled = |state: &State| matches!(state, State::Serving(_) | State::Failed(_) | State::Away);
+            let settled = |state: &State| !matches!(state, State::Starting | State::Ending);
             if let State::Failed(error) = served.wait_for(settled).await {
                 return Err(Error::Unavailable(error.to_string()));
             }
@@ -310,17 +327,7 @@ impl Router {
     /// Takes a step on an order, or sets or adjusts an item.
     pub async fn apply(&self, command: Command) -> Result<Outcome, Error> {
         let began = self.inner.clock.elapsed();
-        let slot = match &command.action {
-            Action::Create(new) => new.partition.slot,
-            Action::Credit(credit) => credit.partition.slot,
-            Action::Step { id, .. } => id.slot(),
-            Action::PutItem { sku, .. } | Action::AdjustItem { sku, .. } => {
-                Partition::of_item(&command.tenant, sku).slot
-            }
-            Action::Claim(_) | Action::Report(_) | Action::Noted { .. } | Action::Timer(_) => {
-                unreachable!("messages between shards do not come through here")
-            }
-        };
+        let slot = slot_of(&command);
         let item = match &command.action {
             Action::PutItem { sku, .. } | Action::AdjustItem { sku, .. } => {
                 Some(self.inner.keys.item(&command.tenant, sku))
@@ -394,7 +401,7 @@ impl Router {
         }
         self.inner.shards.begin_to_close();
         let view = self.inner.shards.view();
-        let ended = |state: &State| matches!(state, State::Away | State::Failed(_));
+        let ended = |state: &State| matches!(state, State::Away | State::Failed(_) | State::Sealed(_));
         let closing = futures::future::join_all(view.here().map(|served| served.wait_for(ended)));
         let closed = tokio::time::timeout(limits::DRAIN, closing).await;
         let late =
@@ -425,15 +432,17 @@ impl Template {
         Self { config: config.clone(), unflushed, incarnation, formats }
     }
 
-    pub(crate) fn shard(&self, id: ShardId, range: SlotRange) -> ordermill_shard::Config {
+    /// What `shard` is told, one of `count`.
+    pub(crate) fn shard(&self, shard: &ordermill_members::Shard, count: usize) -> ordermill_shard::Config {
         let config = &self.config;
         ordermill_shard::Config {
             cluster: config.cluster,
-            id,
-            range,
+            id: shard.id,
+            range: shard.range,
+            parent: shard.parent.map(|Parent { shard, number }| ordermill_shard::Parent { shard, number }),
             incarnation: self.incarnation,
             formats: self.formats.clone(),
-            cache_bytes: config.cache_bytes / u64::from(config.shards),
+            cache_bytes: config.cache_bytes / (count as u64).max(u64::from(config.shards)),
             unflushed: self.unflushed.clone(),
             flush_interval: config.flush_interval,
             journal_retention: config.journal_retention,

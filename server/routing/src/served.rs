@@ -24,8 +24,21 @@ pub(crate) enum State {
     Serving(ordermill_shard::Handle),
     /// It finishes what it has, to be served elsewhere.
     Ending,
+    /// Its journal has ended with this record: others are to take its place.
+    Sealed(u64),
     /// It cannot be served: somebody has to decide something.
     Failed(StoreError),
+}
+
+/// What is to become of a shard in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It is served here.
+    Served,
+    /// Its journal ends here: it is split.
+    Sealed,
+    /// It is not served here.
+    Away,
 }
 
 /// What all shards of a process have in common.
@@ -42,7 +55,7 @@ pub(crate) struct Common {
 #[derive(Debug)]
 pub(crate) struct Served {
     /// Nothing until it is decided for the first time.
-    wanted: watch::Sender<Option<bool>>,
+    wanted: watch::Sender<Option<Wanted>>,
     state: watch::Receiver<State>,
     turned: Arc<Notify>,
 }
@@ -68,8 +81,8 @@ impl Served {
         Self { wanted, state, turned }
     }
 
-    /// From now on the shard shall be served here, or not.
-    pub(crate) fn want(&self, wanted: bool) {
+    /// What the shard shall be here from now on.
+    pub(crate) fn want(&self, wanted: Wanted) {
         self.wanted.send_if_modified(|now| now.replace(wanted) != Some(wanted));
     }
 
@@ -115,7 +128,7 @@ impl Served {
 struct Keeper {
     common: Arc<Common>,
     config: ordermill_shard::Config,
-    wants: watch::Receiver<Option<bool>>,
+    wants: watch::Receiver<Option<Wanted>>,
     /// Goes before `turned`: who is woken by the end of this task finds it ended.
     state: watch::Sender<State>,
     turned: Turned,
@@ -124,17 +137,22 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self) {
         loop {
-            let Ok(wanted) = self.wants.wait_for(Option::is_some).await.map(|wanted| *wanted == Some(true)) else {
-                return;
-            };
-            if !wanted {
+            let Ok(wanted) = self.wants.wait_for(Option::is_some).await.map(|wanted| *wanted) else { return };
+            if wanted == Some(Wanted::Away) {
                 self.tell(State::Away);
-                if self.wants.wait_for(|wanted| *wanted == Some(true)).await.is_err() {
+                if self.wants.wait_for(|wanted| *wanted != Some(Wanted::Away)).await.is_err() {
                     return;
                 }
             }
             match self.serve().await {
                 Ok(()) => self.tell(State::Away),
+                Err(StoreError::Sealed(last)) => {
+                    self.tell(State::Sealed(last));
+                    // For good; but the map may take a while to say so.
+                    if self.wants.wait_for(|wanted| *wanted == Some(Wanted::Away)).await.is_err() {
+                        return;
+                    }
+                }
                 Err(error) if self.is_final(&error) => {
                     tracing::error!(shard = %self.config.id, %error, "a shard has stopped");
                     self.tell(State::Failed(error));
@@ -162,10 +180,24 @@ impl Keeper {
 
     /// Waits, or until the shard is wanted no more.
     async fn pause(&mut self, time: Duration) {
-        let _ = tokio::time::timeout(time, self.wants.wait_for(|wanted| *wanted == Some(false))).await;
+        let _ = tokio::time::timeout(time, self.wants.wait_for(|wanted| *wanted == Some(Wanted::Away))).await;
     }
 
-    /// Serves the shard until it stops or is wanted no more.
+    /// Lets the shard serve on until most of what has changed is flushed, so that its last flush is short. Says
+    /// whether the journal shall end now.
+    async fn prepare_to_seal(&mut self, handle: &ordermill_shard::Handle) -> bool {
+        while *self.wants.borrow() == Some(Wanted::Sealed) {
+            match handle.flush().await {
+                Ok(true) => return *self.wants.borrow() == Some(Wanted::Sealed),
+                Ok(false) => self.pause(limits::TICK).await,
+                // It has stopped.
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Serves the shard until it stops or is wanted no more; `Sealed` once its journal has ended.
     async fn serve(&mut self) -> Result<(), StoreError> {
         self.tell(State::Starting);
         let common = &self.common;
@@ -178,7 +210,7 @@ impl Keeper {
             biased;
             recovered = ready => recovered.unwrap_or_else(|_| Err(failed()))?,
             // Half a takeover harms nobody: the next owner takes over from it.
-            _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {
+            _ = self.wants.wait_for(|wanted| *wanted == Some(Wanted::Away)) => {
                 running.abort();
                 return Ok(());
             }
@@ -187,11 +219,16 @@ impl Keeper {
         tokio::select! {
             biased;
             ended = &mut running => return ended.unwrap_or_else(|_| Err(failed())),
-            _ = self.wants.wait_for(|wanted| *wanted == Some(false)) => {}
+            _ = self.wants.wait_for(|wanted| *wanted != Some(Wanted::Served)) => {}
         }
+        let seal = self.prepare_to_seal(&handle).await;
         self.tell(State::Ending);
-        // What it answers has no use here: the journal has all that was answered.
-        let _ = handle.close().await;
+        if seal {
+            handle.seal().await;
+        } else {
+            // What it answers has no use here: the journal has all that was answered.
+            let _ = handle.close().await;
+        }
         running.await.unwrap_or_else(|_| Err(failed()))
     }
 }

@@ -24,8 +24,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::Error;
 use crate::cluster::Cluster;
-use crate::router::decoded;
-use crate::served::{Served, State};
+use crate::router::{decoded, slot_of};
+use crate::served::{Served, State, Wanted};
 use crate::view::{Owner, Place, View};
 
 /// All shards of a cluster, as one process reaches them.
@@ -76,7 +76,7 @@ impl Shards {
     /// Ends what is served here, and begins nothing more.
     pub(crate) fn begin_to_close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        self.view().here().for_each(|served| served.want(false));
+        self.view().here().for_each(|served| served.want(Wanted::Away));
     }
 
     /// Whether this process is about to stop.
@@ -280,15 +280,64 @@ impl Shards {
     async fn answer_from(&self, handle: &Handle, request: Request) -> Answer {
         match request {
             Request::Apply { command, wait, .. } => Answer::Applied(settle(handle.call(command).await, wait).await),
-            Request::ApplyMany { commands, wait, .. } => Answer::AppliedMany(apply_many(handle, commands, wait).await),
+            Request::ApplyMany { commands, wait, .. } => {
+                let elsewhere = Failure::NotOwner { map_version: self.view().version };
+                Answer::AppliedMany(apply_many(handle, commands, wait, elsewhere).await)
+            }
             Request::Get { key, .. } => Answer::Row(handle.get(RowKey::from(&key[..])).await.map_err(Failure::from)),
             Request::Scan { from, to, limit, .. } => {
-                Answer::Page(handle.scan(from, to, limit).await.map_err(Failure::from))
+                Answer::Page(self.scan_here(handle, from, to, limit).await.map_err(Failure::from))
             }
             Request::Numbers | Request::Beat(_) | Request::Admin(_) => {
                 unreachable!("no shard is asked for what a member knows")
             }
         }
+    }
+}
+
+impl Shards {
+    /// Reads no further than the shard's slots go, whatever the caller takes it for, who goes on elsewhere.
+    async fn scan_here(
+        &self,
+        handle: &Handle,
+        from: Bound<Bytes>,
+        to: Bound<Bytes>,
+        limit: usize,
+    ) -> Result<Scan, ordermill_shard::Error> {
+        let last = handle.range().last;
+        let Some(end) = last.checked_add(1).map(|slot| begin_of(self.keys.cluster, slot)) else {
+            return handle.scan(from, to, limit).await;
+        };
+        let inside = match &to {
+            Bound::Included(to) => *to < end,
+            Bound::Excluded(to) => *to <= end,
+            Bound::Unbounded => false,
+        };
+        if inside {
+            return handle.scan(from, to, limit).await;
+        }
+        let mut page = handle.scan(from, Bound::Excluded(end), limit).await?;
+        page.next.get_or_insert_with(|| end_of(self.keys.cluster, last));
+        Ok(page)
+    }
+
+    /// The view of map `version`, or a newer one; none when it does not come.
+    pub(crate) async fn view_since(&self, version: u64) -> Option<Arc<View>> {
+        let deadline = self.clock.elapsed() + limits::OWNER_WAIT;
+        loop {
+            let view = self.view();
+            if view.version >= version {
+                return Some(view);
+            }
+            self.news_of(view.version, deadline).await?;
+        }
+    }
+
+    /// Waits for a view newer than `seen`, for a moment; none when there will be none, or it is too late.
+    pub(crate) async fn news_of(&self, seen: u64, deadline: Duration) -> Option<()> {
+        let cluster = self.cluster.as_ref().filter(|_| self.clock.elapsed() < deadline)?;
+        self.wait_for_news(cluster, seen, deadline).await;
+        Some(())
     }
 }
 
@@ -328,15 +377,38 @@ fn post(served: &Served, mail: Mail) {
     }
 }
 
+/// Where the rows of a slot begin.
+pub(crate) fn begin_of(cluster: u32, slot: u16) -> Bytes {
+    [&cluster.to_be_bytes()[..], &slot.to_be_bytes()].concat().into()
+}
+
+/// A key behind all rows of a slot, and before those of the next: no kind of row has this number.
+pub(crate) fn end_of(cluster: u32, slot: u16) -> Bytes {
+    [&begin_of(cluster, slot)[..], &[u8::MAX]].concat().into()
+}
+
+/// Applies the commands whose slots are here; for the others the answer is `elsewhere`. The caller may have
+/// sorted them before the shard was split.
 async fn apply_many(
     handle: &Handle,
     commands: Vec<Command>,
     wait: Duration,
+    elsewhere: Failure,
 ) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
-    let replies = handle.submit_many(commands).await?.await.map_err(|_| ordermill_shard::Error::NotServed)?;
-    let mut outcomes = Vec::with_capacity(replies.len());
-    for reply in replies {
-        outcomes.push(settle(reply, wait).await);
+    let range = handle.range();
+    let here: Vec<bool> = commands.iter().map(|command| range.contains(slot_of(command))).collect();
+    let commands: Vec<_> = commands.into_iter().zip(&here).filter(|(_, here)| **here).map(|(one, _)| one).collect();
+    let replies = match commands.len() {
+        0 => Vec::new(),
+        _ => handle.submit_many(commands).await?.await.map_err(|_| ordermill_shard::Error::NotServed)?,
+    };
+    let mut replies = replies.into_iter();
+    let mut outcomes = Vec::with_capacity(here.len());
+    for here in here {
+        outcomes.push(match if here { replies.next() } else { None } {
+            Some(reply) => settle(reply, wait).await,
+            None => Err(elsewhere.clone()),
+        });
     }
     Ok(outcomes)
 }

@@ -14,7 +14,7 @@ use ordermill_order::{Item, Order, OrderId, Partition};
 use ordermill_shard::Row;
 use ordermill_station::limits;
 use ordermill_store::keys::RowKey;
-use ordermill_store::{Known, ShardId};
+use ordermill_store::{Error as StoreError, Known, ShardId};
 use parking_lot::Mutex;
 
 use crate::router::decoded;
@@ -80,13 +80,23 @@ impl Router {
     }
 
     async fn stale_row(&self, slot: u16, key: &RowKey) -> Result<Stale<Option<Row>>, Error> {
-        let shard = self.inner.shards.view().of(slot).id;
+        let deadline = self.inner.clock.elapsed() + limits::OWNER_WAIT;
         let mut looks = 0;
         loop {
+            let view = self.inner.shards.view();
+            let shard = view.of(slot).id;
             looks += 1;
             let (known, first_ms) = self.inner.behind.of(shard);
             let peek = self.inner.store.peek(shard, key, known).await;
-            let peek = peek.map_err(|error| Error::Unavailable(error.to_string()))?;
+            let peek = match peek {
+                Ok(peek) => peek,
+                // The shard was split, and others write its rows, or soon will.
+                Err(StoreError::Sealed(_)) if self.inner.shards.news_of(view.version, deadline).await.is_some() => {
+                    looks = 0;
+                    continue;
+                }
+                Err(error) => return Err(Error::Unavailable(error.to_string())),
+            };
             let since_ms = match peek.behind {
                 None => (known.first > peek.checkpoint).then_some(first_ms),
                 Some(record) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ordermill_members::WasSplit;
 use ordermill_order::SlotRange;
 use ordermill_station::limits;
 use ordermill_store::ShardId;
@@ -37,28 +38,41 @@ pub(crate) struct View {
     pub(crate) version: u64,
     /// Every slot lies in one of them; ascending.
     places: Vec<Place>,
+    /// The shards that were split, ascending by their numbers.
+    split: Vec<WasSplit>,
 }
 
 impl View {
     /// The shards of a map; panics unless their ranges are the whole of the slots, ascending.
-    pub(crate) fn new(version: u64, places: Vec<Place>) -> Self {
+    pub(crate) fn new(version: u64, places: Vec<Place>, split: Vec<WasSplit>) -> Self {
         let mut next = 0u32;
         for place in &places {
             assert_eq!(u32::from(place.range.first), next, "shard {} begins where the one before ends", place.id);
             next = u32::from(place.range.last) + 1;
         }
         assert_eq!(next, limits::SLOTS, "every slot lies in a shard");
-        Self { version, places }
+        Self { version, places, split }
     }
 
     /// Before there is a map.
     pub(crate) fn empty() -> Self {
-        Self { version: 0, places: Vec::new() }
+        Self { version: 0, places: Vec::new(), split: Vec::new() }
     }
 
     /// The shards, ascending by their slots.
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The shards that were split, ascending by their numbers.
+    pub(crate) fn split(&self) -> &[WasSplit] {
+        &self.split
+    }
+
+    /// The shard with this number, if it was split.
+    pub(crate) fn was_split(&self, id: ShardId) -> Option<&WasSplit> {
+        let at = self.split.binary_search_by_key(&id, |one| one.id);
+        at.ok().map(|at| &self.split[at])
     }
 
     /// The index of the shard that `slot` lies in.
@@ -91,7 +105,7 @@ mod tests {
             first = last.wrapping_add(1);
             Place { id: ShardId(index as u32), range, owner: Owner::Nobody }
         });
-        View::new(1, places.collect())
+        View::new(1, places.collect(), Vec::new())
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Flushes: changed rows go to the store in the background, and old records are let go.
+//! Flushes: changed rows go to the store in the background, and old records are let go. The last one ends
+//! the journal of a shard that is split.
 
 use std::sync::atomic::Ordering;
 
@@ -19,12 +20,13 @@ impl Service {
         self.count();
         let due = self.config.unflushed.is_due(self.counted_bytes, self.flush_round)
             || now.saturating_sub(self.last_flush) >= self.config.flush_interval
+            || !self.awaiting_flush.is_empty()
             || (self.closing.is_some() && !self.flush_failed);
         if !due || now < self.flush_not_before || self.committed.is_flushing() {
             return;
         }
         self.flush_round = self.config.unflushed.round();
-        let Some((rows, last)) = self.committed.begin_flush() else { return };
+        let Some((rows, last)) = self.committed.begin_flush() else { return self.tell_flushed(true) };
         self.count();
         self.ahead.clear();
         self.last_flush = now;
@@ -47,6 +49,25 @@ impl Service {
         });
     }
 
+    /// Answers who waits for a flush.
+    fn tell_flushed(&mut self, done: bool) {
+        for waiting in self.awaiting_flush.drain(..) {
+            // Who has gone away needs no answer.
+            let _ = waiting.send(done);
+        }
+    }
+
+    /// Ends the journal: nothing is queued, and nothing is appended any more. Says what the shard ends with.
+    pub(crate) async fn seal(&mut self) -> StoreError {
+        if self.flush_failed {
+            return StoreError::Unavailable("what has changed was not flushed: the journal goes on".into());
+        }
+        match self.store.seal(self.config.id, self.number).await {
+            Ok(()) => StoreError::Sealed(self.number),
+            Err(error) => error,
+        }
+    }
+
     /// Tells the process how much this shard has to flush.
     fn count(&mut self) {
         let bytes = self.committed.dirty_bytes();
@@ -58,6 +79,7 @@ impl Service {
     pub(crate) async fn flushed(&mut self, Flushed { checkpoint, result }: Flushed) {
         let now = self.clock.elapsed();
         self.committed.end_flush(result.is_ok());
+        self.tell_flushed(result.is_ok());
         match result {
             Ok(()) => {
                 self.gauges.checkpoint.store(checkpoint, Ordering::Relaxed);

@@ -124,8 +124,10 @@ pub(crate) enum Read {
         limit: usize,
         reply: oneshot::Sender<(Changes, bool)>,
     },
-    /// Finish what has queued, flush, stop, and say when that is done.
-    Close(oneshot::Sender<Result<(), Error>>),
+    /// Flush what has changed so far, go on, and say whether that is done.
+    Flush(oneshot::Sender<bool>),
+    /// Finish what has queued, flush, stop, and say when that is done; end the journal if it shall be sealed.
+    Close { seal: bool, reply: oneshot::Sender<Result<(), Error>> },
 }
 
 /// The receiving ends.
@@ -344,10 +346,27 @@ impl Handle {
         Ok(merge(changed, more_changed, stored, limit))
     }
 
+    /// Flushes what has changed so far while the shard goes on; says whether it could be.
+    pub async fn flush(&self) -> Result<bool, Error> {
+        let (reply, pending) = oneshot::channel();
+        self.reads.send(Read::Flush(reply)).await.map_err(|_| Error::NotServed)?;
+        pending.await.map_err(|_| Error::NotServed)
+    }
+
     /// Lets the shard finish what has queued, flush and stop.
     pub async fn close(&self) -> Result<(), Error> {
+        self.stop(false).await
+    }
+
+    /// The same, and ends its journal for good. Its service says how that went.
+    pub async fn seal(&self) {
+        // What the caller wants to know is what the service ends with.
+        let _ = self.stop(true).await;
+    }
+
+    async fn stop(&self, seal: bool) -> Result<(), Error> {
         let (reply, pending) = oneshot::channel();
-        self.reads.send(Read::Close(reply)).await.map_err(|_| Error::NotServed)?;
+        self.reads.send(Read::Close { seal, reply }).await.map_err(|_| Error::NotServed)?;
         pending.await.map_err(|_| Error::NotServed)?
     }
 }
@@ -378,7 +397,7 @@ pub(crate) fn merge(changed: Changes, more_changed: bool, stored: Page, limit: u
 pub(crate) fn from_store(error: &ordermill_store::Error) -> Error {
     match error {
         ordermill_store::Error::Full(text) => Error::Full(text.clone()),
-        ordermill_store::Error::Fenced(_) => Error::NotServed,
+        ordermill_store::Error::Fenced(_) | ordermill_store::Error::Sealed(_) => Error::NotServed,
         ordermill_store::Error::Unknown(text) => Error::Unknown(text.clone()),
         other => Error::Unavailable(other.to_string()),
     }

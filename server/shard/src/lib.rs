@@ -32,5 +32,5 @@ pub use handle::{Error, Handle, Pending, Reply, Scan, Vitals};
 pub use keys::Keys;
 #[cfg(feature = "planted-faults")]
 pub use planted::Planted;
-pub use task::{Config, Service};
+pub use task::{Config, Parent, Service};
 pub use unflushed::Unflushed;

@@ -2,15 +2,16 @@
 //! the records do not name.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ordermill_delivery::{Entry, Mail};
-use ordermill_journal::{Record, decode};
+use ordermill_journal::{Record, RecordParent, decode};
 use ordermill_station::limits;
 use ordermill_store::keys::RowKey;
-use ordermill_store::{Error, ShardId, keys};
+use ordermill_store::{Error, ShardId, Store, keys};
 use prost::Message as _;
 
 use crate::convert::Row;
@@ -18,7 +19,7 @@ use crate::format::Formats;
 use crate::handle::merge;
 use crate::keys::bands;
 use crate::rows::decoded;
-use crate::task::Service;
+use crate::task::{Parent, Service};
 
 /// Decodes a record of `shard`; without a number the last one.
 fn record_of(formats: &Formats, shard: ShardId, number: Option<u64>, bytes: Bytes) -> Result<Record, Error> {
@@ -36,14 +37,35 @@ fn fence_after(last: Option<&Record>, store_format: u32, incarnation: u64, now_m
     Record { format, time_ms, sequence, incarnation, ..Record::default() }
 }
 
+/// The last record of a shard that was split: the first of its children carries on what it says.
+async fn end_of(store: Arc<dyn Store>, formats: &Formats, parent: Parent) -> Result<Record, Error> {
+    let Parent { shard, number } = parent;
+    let records = store.read(shard, number.saturating_sub(1), 1).await?;
+    match records.into_iter().next() {
+        Some(last) if last.number == number => record_of(formats, shard, Some(number), last.bytes),
+        _ => Err(Error::Corrupt(format!("record {number} of shard {shard}, with which it ended, is missing"))),
+    }
+}
+
 impl Service {
     /// Takes the shard over and reads back what it was; says what has to be sent again.
     pub(crate) async fn recover(&mut self) -> Result<Vec<Mail>, Error> {
         let (id, incarnation, now_ms) = (self.config.id, self.config.incarnation, self.clock.now_ms());
         let formats = self.config.formats.clone();
+        let begun = match self.config.parent {
+            Some(parent) => {
+                let last = end_of(self.store.clone(), &formats, parent).await?;
+                let Parent { shard, number } = parent;
+                let parent = Some(RecordParent { shard: shard.0, number });
+                Some(Record { parent, ..fence_after(Some(&last), formats.store(), incarnation, now_ms) })
+            }
+            None => None,
+        };
         let fence = move |last: Option<&[u8]>| {
             let last = last.map(|bytes| record_of(&formats, id, None, Bytes::copy_from_slice(bytes))).transpose()?;
-            Ok(fence_after(last.as_ref(), formats.store(), incarnation, now_ms).encode_to_vec().into())
+            let first = begun.as_ref().filter(|_| last.is_none()).cloned();
+            let fence = first.unwrap_or_else(|| fence_after(last.as_ref(), formats.store(), incarnation, now_ms));
+            Ok(fence.encode_to_vec().into())
         };
         let extent = self.store.take_over(id, &fence).await?;
         self.number = extent.checkpoint;

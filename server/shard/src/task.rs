@@ -38,6 +38,8 @@ pub struct Config {
     pub id: ShardId,
     /// Its slots.
     pub range: SlotRange,
+    /// Where it goes on, if it was split from another.
+    pub parent: Option<Parent>,
     /// Names this run of the owner.
     pub incarnation: u64,
     /// What may be written, and what can be read.
@@ -55,6 +57,15 @@ pub struct Config {
     /// The step that a test leaves out.
     #[cfg(feature = "planted-faults")]
     pub planted: Option<crate::planted::Planted>,
+}
+
+/// The end of another shard's journal, behind which one that was split from it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The other shard.
+    pub shard: ShardId,
+    /// The last record of its journal.
+    pub number: u64,
 }
 
 /// A command that waits for its batch.
@@ -120,6 +131,10 @@ pub struct Service {
     /// Checkpoints and when they were taken, for trimming.
     pub(crate) checkpoints: VecDeque<(u64, Duration)>,
     pub(crate) closing: Option<oneshot::Sender<Result<(), Error>>>,
+    /// When closed, the journal ends for good.
+    pub(crate) sealing: bool,
+    /// Who waits for a flush.
+    pub(crate) awaiting_flush: Vec<oneshot::Sender<bool>>,
     /// The last flush before closing has failed.
     pub(crate) flush_failed: bool,
     pub(crate) shard_station: Station,
@@ -186,6 +201,8 @@ impl Service {
             flushes: mpsc::channel(1),
             checkpoints: VecDeque::new(),
             closing: None,
+            sealing: false,
+            awaiting_flush: Vec::new(),
             flush_failed: false,
             shard_station: Station::new("shard"),
             order_station: Station::new("order"),
@@ -194,7 +211,8 @@ impl Service {
         (handle, service)
     }
 
-    /// Recovers, says so, and serves until it is closed or its store fails for good.
+    /// Recovers, says so, and serves until it is closed or its store fails for good. Ends with `Sealed` once
+    /// the journal has ended.
     pub async fn run(mut self, ready: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
         let mail = match self.recover().await {
             Ok(mail) => mail,
@@ -219,8 +237,11 @@ impl Service {
         };
         let attendant = tokio::spawn(attendant.run());
         let _ = ready.send(Ok(()));
-        let result = self.serve().await;
+        let mut result = self.serve().await;
         attendant.abort();
+        if self.sealing && result.is_ok() {
+            result = Err(self.seal().await);
+        }
         let closing = match &result {
             Ok(()) => Ok(()),
             Err(error) => Err(from_store(error)),
@@ -316,7 +337,8 @@ impl Service {
             Read::Changed { from, to, limit, reply } => {
                 let _ = reply.send(self.committed.changed(from, to, limit));
             }
-            Read::Close(reply) => self.closing = Some(reply),
+            Read::Flush(reply) => self.awaiting_flush.push(reply),
+            Read::Close { seal, reply } => (self.closing, self.sealing) = (Some(reply), seal),
         }
     }
 

@@ -116,6 +116,8 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Slots of the partition space: fixed for ever, keys depend on it.
 pub const SLOTS: u32 = 65_536;
+/// Shards that a cluster can have had in all: one of every slot, and all from which those were split.
+pub const SHARD_IDS: u32 = 2 * SLOTS;
 /// Slots of a band: timers and outbox rows of a band lie together, so that finding what is due
 /// takes one scan per band instead of one per slot.
 pub const BAND_SLOTS: u32 = 1_024;
@@ -289,6 +291,11 @@ pub const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// Records behind a shard's mark that one stale read looks at to find the first that changes anything: the
 /// first records of owners that took over from each other.
 pub const STALE_LOOKS: u32 = 4;
+/// Between two looks of the coordinator for journals of split shards that may be let go.
+pub const SPLIT_TRIM_LOOK: Duration = Duration::from_secs(15);
+/// Times that an import's commands are sorted by shard anew, because one was split or moved meanwhile, before
+/// each goes alone.
+pub const IMPORT_CUTS: usize = 3;
 /// How often the member that coordinates lets a shared store's service forget old versions: what is kept
 /// longer costs room only.
 pub const STORE_GARBAGE_INTERVAL: Duration = Duration::from_mins(10);

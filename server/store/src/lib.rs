@@ -80,6 +80,9 @@ pub enum Error {
     /// Another owner wrote here: stop at once, this shard is no longer ours.
     #[error("fenced: another owner has written record {0}")]
     Fenced(u64),
+    /// The journal of this shard has ended with this record: it was split, and its slots belong to others.
+    #[error("sealed: the shard was split, its journal ends with record {0}")]
+    Sealed(u64),
     /// The write may or may not have happened: stop, reopen, and read what is there.
     #[error("outcome unknown: {0}")]
     Unknown(String),
@@ -102,6 +105,7 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Fenced(_) => "fenced",
+            Self::Sealed(_) => "sealed",
             Self::Unknown(_) => "unknown",
             Self::Unavailable(_) => "unavailable",
             Self::Full(_) => "full",
@@ -128,7 +132,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// `trim` of the shard are `Invalid` where a store is shared.
     ///
     /// A store that other processes may write appends what `fence` makes: `last` is then its number, and
-    /// the epoch of this owner. One that only this process has open appends nothing.
+    /// the epoch of this owner. One that only this process has open appends nothing. `Sealed` once the
+    /// journal has ended.
     async fn take_over(&self, shard: ShardId, fence: &Fence<'_>) -> Result<Extent, Error>;
 
     /// Returns when it is certain that, after this call began, no other owner had written to `shard`:
@@ -151,8 +156,18 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// How far the journal of `shard` is.
     async fn extent(&self, shard: ShardId) -> Result<Extent, Error>;
 
+    /// Ends the journal of `shard`, which is owned here, with its last record, which is `last`: all rows of
+    /// all its records have been flushed. From then on nobody takes it over, appends to it or flushes for
+    /// it, and whoever tries to take it over is told `Sealed`. Whatever the answer, this process owns the
+    /// shard no more; after `Unavailable` it may have ended, and taking it over tells. `Invalid` where the
+    /// shards of a store are fixed.
+    async fn seal(&self, shard: ShardId, _last: u64) -> Result<(), Error> {
+        Err(Error::Invalid(format!("shard {shard} cannot be sealed: the shards of this store are fixed")))
+    }
+
     /// Allows the store to forget records of `shard` up to and including `through`, which must
-    /// not lie past the checkpoint. The store may keep them longer.
+    /// not lie past the checkpoint. The store may keep them longer. A sealed journal has no owner: anybody
+    /// may do that.
     async fn trim(&self, shard: ShardId, through: u64) -> Result<(), Error>;
 
     /// Reads rows as of the last flush, in the order of `keys`.
@@ -163,7 +178,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Reads a row as of the last flush without asking the owner of `shard`, its mark, and the record behind
     /// that, all at one moment that lies after the call. `Invalid` where a store is not shared: its owner is
-    /// here.
+    /// here. `Sealed` once the journal has ended: what it says of the row may be old.
     async fn peek(&self, shard: ShardId, _key: &[u8], _known: Known) -> Result<Peek, Error> {
         Err(Error::Invalid(format!("shard {shard} is read through its owner")))
     }

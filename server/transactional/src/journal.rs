@@ -79,7 +79,7 @@ impl Inner {
 
     pub(crate) async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("read", limits::STORE_PATIENCE);
         loop {
             match self.read_once(&shard, after, max_bytes, patience.tries() > 0).await {
                 Ok(records) => return Ok(records),
@@ -167,8 +167,10 @@ impl Inner {
     async fn tail_once(&self, shard: &Shard, careful: bool) -> Result<Seen, Trouble> {
         let at = self.calls.timestamp().await?;
         let (guard, mark) = self.marks(at, shard.id).await?;
-        // Everything up to there was committed. What was trimmed is gone, except the last record.
-        let start = shard.known().max(guard.checkpoint).max(guard.epoch).max(mark.through);
+        // Everything up to there was committed. What was trimmed is gone, except the last record. The epoch of a
+        // journal that has ended is nobody's record.
+        let epoch = if guard.sealed().is_some() { 0 } else { guard.epoch };
+        let start = shard.known().max(guard.checkpoint).max(epoch).max(mark.through);
         let may_be_gone = start == mark.through;
         let mut size = PageSize::new(careful);
         let (mut last, mut record) = (0, None);
@@ -206,8 +208,10 @@ impl Inner {
 
     pub(crate) async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("extent", limits::STORE_PATIENCE);
         let Seen { guard, mark, last, .. } = self.tail(&shard, &mut patience).await?;
+        // Whoever met the end of the journal on his way to take it over may have left a record behind it.
+        let last = guard.sealed().unwrap_or(last);
         Ok(Extent { checkpoint: guard.checkpoint, trimmed: mark.through, last })
     }
 }

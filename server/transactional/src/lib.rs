@@ -6,6 +6,7 @@
 //! flush       rows at timestamps at which the guard names this owner, read back, then the mark
 //! prove       a look that finds nothing behind the last record
 //! trim        the mark, then the records
+//! seal        the guard raised to an epoch that nobody can have
 //! ```
 //!
 //! What makes an append happen exactly once, whoever else writes and whatever the service leaves
@@ -25,6 +26,7 @@ mod peek;
 mod place;
 mod planted;
 mod rows;
+mod seal;
 mod service;
 mod settle;
 mod shards;
@@ -135,7 +137,7 @@ impl Transactional {
 impl Store for Transactional {
     /// Takes the number behind the last record, raises the guard, and reads how far things are.
     ///
-    /// `Fenced` when yet another owner was faster, `Unavailable` when nothing was written, `Unknown`
+    /// `Fenced` when yet another owner was faster, `Sealed` when the journal has ended, `Unavailable` when nothing was written, `Unknown`
     /// when the record with which the owner begins may be there: taking over again does no harm.
     /// `Corrupt` when a record is missing.
     async fn take_over(&self, shard: ShardId, fence: &Fence<'_>) -> Result<Extent, Error> {
@@ -169,6 +171,12 @@ impl Store for Transactional {
     /// From memory where the shard is owned here, else from the service.
     async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
         self.open()?.extent(shard).await
+    }
+
+    /// `Unavailable` when the service does not answer: the journal may have ended, or still may, unless it is
+    /// taken over first.
+    async fn seal(&self, shard: ShardId, last: u64) -> Result<(), Error> {
+        self.open()?.seal(shard, last).await
     }
 
     /// Records are deleted only some time after the shard was taken over; the mark moves at once.

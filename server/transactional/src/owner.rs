@@ -31,7 +31,7 @@ struct Fenced {
 impl Inner {
     pub(crate) async fn take_over(&self, shard: &Shard, fence: &Fence<'_>) -> Result<Extent, Error> {
         shard.give_up();
-        let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
+        let mut patience = self.calls.patience("take_over", limits::STORE_EVIDENCE);
         let fenced = self.put_fence(shard, fence, &mut patience).await?;
         patience.renew();
         let unclear = |error| self.unclear(Some(fenced.sent), error);
@@ -67,10 +67,14 @@ impl Inner {
         Ok(Extent { checkpoint: guard.checkpoint, trimmed: mark.through, last: fenced.number })
     }
 
-    /// Puts the record with which this owner begins behind the last one, wherever that is by then.
+    /// Puts the record with which this owner begins behind the last one, wherever that is by then, unless the
+    /// journal has ended.
     async fn put_fence(&self, shard: &Shard, fence: &Fence<'_>, patience: &mut Patience<'_>) -> Result<Fenced, Error> {
         loop {
-            let Seen { last, record, .. } = self.tail(shard, patience).await?;
+            let Seen { guard, last, record, .. } = self.tail(shard, patience).await?;
+            if let Some(last) = guard.sealed() {
+                return Err(Error::Sealed(last));
+            }
             let nonce = self.nonce();
             if self.config.leaves_out(Planted::NoFence) {
                 return Ok(Fenced { number: last, nonce, sent: self.clock.elapsed() });
@@ -91,6 +95,9 @@ impl Inner {
     async fn raise_epoch(&self, shard: &Shard, epoch: u64, patience: &mut Patience<'_>) -> Result<Guard, Error> {
         self.settle(&self.keys.guard(shard.id), patience, |found| {
             let guard = Guard::decode(found)?;
+            if let Some(last) = guard.sealed() {
+                return Err(Error::Sealed(last));
+            }
             match guard.epoch.cmp(&epoch) {
                 Ordering::Equal => Ok(Step::Done(guard)),
                 Ordering::Greater => Err(Error::Fenced(guard.epoch)),

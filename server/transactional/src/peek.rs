@@ -14,7 +14,7 @@ use crate::stored::{self, decode_row};
 impl Inner {
     pub(crate) async fn peek(&self, shard: ShardId, key: &[u8], known: Known) -> Result<Peek, Error> {
         let shard = self.shard(shard)?.id;
-        let mut patience = self.calls.patience(limits::STORE_CALL);
+        let mut patience = self.calls.patience("peek", limits::STORE_CALL);
         loop {
             match self.peek_once(shard, key, known).await {
                 Ok(peek) => return Ok(peek),
@@ -25,7 +25,11 @@ impl Inner {
 
     async fn peek_once(&self, shard: ShardId, key: &[u8], known: Known) -> Result<Peek, Trouble> {
         let at = self.calls.timestamp().await?;
-        let checkpoint = self.guard(at, shard).await?.checkpoint;
+        let guard = self.guard(at, shard).await?;
+        if let Some(last) = guard.sealed() {
+            return Err(Error::Sealed(last).into());
+        }
+        let checkpoint = guard.checkpoint;
         let row = self.calls.get(at, keys::row(key)).await?.map(decode_row);
         let mut behind = None;
         if known.first <= checkpoint {

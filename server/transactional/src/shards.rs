@@ -19,8 +19,8 @@ pub(crate) struct Shards(Mutex<BTreeMap<ShardId, Arc<Shard>>>);
 
 impl Shards {
     pub(crate) fn get(&self, id: ShardId) -> Result<Arc<Shard>, Error> {
-        if id.0 >= limits::SLOTS {
-            return Err(Error::Invalid(format!("shard {id} of at most {}", limits::SLOTS)));
+        if id.0 >= limits::SHARD_IDS {
+            return Err(Error::Invalid(format!("shard {id} of at most {}", limits::SHARD_IDS)));
         }
         let mut all = self.0.lock();
         Ok(Arc::clone(all.entry(id).or_insert_with(|| Arc::new(Shard { id, state: Mutex::default() }))))
@@ -38,6 +38,8 @@ pub(crate) struct Shard {
 struct State {
     /// The greatest number that was seen in the journal.
     known: u64,
+    /// When the journal was first seen to have ended.
+    sealed: Option<Duration>,
     owner: Owner,
 }
 
@@ -158,6 +160,11 @@ impl Shard {
         self.state.lock().known
     }
 
+    /// Since when it is known here that the journal has ended; from `now` on, if it was not known before.
+    pub(crate) fn sealed_since(&self, now: Duration) -> Duration {
+        *self.state.lock().sealed.get_or_insert(now)
+    }
+
     /// Remembers that there is a record `number`.
     pub(crate) fn saw(&self, number: u64) {
         let mut state = self.state.lock();
@@ -275,6 +282,6 @@ mod tests {
 
     #[test]
     fn there_are_no_more_shards_than_slots() {
-        assert!(matches!(Shards::default().get(ShardId(limits::SLOTS)), Err(Error::Invalid(_))));
+        assert!(matches!(Shards::default().get(ShardId(limits::SHARD_IDS)), Err(Error::Invalid(_))));
     }
 }

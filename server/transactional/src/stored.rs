@@ -75,6 +75,8 @@ pub fn decode_row(stored: Bytes) -> Bytes {
 }
 
 /// The guard of a shard: `epoch u64 | checkpoint u64`. Both only ever rise; none: both are 0.
+///
+/// The highest epoch there is belongs to nobody: it says that the journal has ended, at the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     /// Number of the record with which the owner that may flush began.
@@ -84,6 +86,16 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// The guard of a journal that has ended with record `last`.
+    pub fn sealed_at(last: u64) -> Self {
+        Self { epoch: u64::MAX, checkpoint: last }
+    }
+
+    /// The last record of a journal that has ended.
+    pub fn sealed(self) -> Option<u64> {
+        (self.epoch == u64::MAX).then_some(self.checkpoint)
+    }
+
     /// The stored bytes.
     pub fn encode(self) -> Bytes {
         two(self.epoch, self.checkpoint)
@@ -198,6 +210,7 @@ mod tests {
         assert_eq!(record[..], [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, b'a', b'b']);
         let guard = Guard { epoch: 5, checkpoint: 0x0607 };
         assert_eq!(guard.encode()[..], [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 6, 7]);
+        assert_eq!(Guard::sealed_at(7).encode()[..], [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 7]);
         let mark = Mark { through: 5, gone: 4 };
         assert_eq!(mark.encode()[..], [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 4]);
         assert_eq!(FlushNumber(0x0607).encode()[..], [0, 0, 0, 0, 0, 0, 6, 7]);
@@ -213,6 +226,7 @@ mod tests {
         let guard = Guard { epoch: 5, checkpoint: 9 };
         assert_eq!(Guard::decode(Some(&guard.encode())).unwrap(), guard);
         assert_eq!(Guard::decode(None).unwrap(), Guard::default());
+        assert_eq!((guard.sealed(), Guard::sealed_at(9).sealed()), (None, Some(9)));
         let number = FlushNumber(9);
         assert_eq!(FlushNumber::decode(Some(&number.encode())).unwrap(), number);
         assert_eq!(FlushNumber::decode(None).unwrap(), FlushNumber::default());

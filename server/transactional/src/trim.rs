@@ -2,7 +2,7 @@
 //!
 //! A number whose record is gone is free again. The mark says which numbers those are, and it is
 //! written, and read back, before any record is deleted. The last record stays whatever the mark says:
-//! the next owner begins where it ends.
+//! the next owner begins where it ends, and those of a split shard where its journal ends.
 
 use std::ops::RangeInclusive;
 
@@ -12,6 +12,7 @@ use ordermill_store::{Error, ShardId};
 
 use crate::Inner;
 use crate::call::Patience;
+use crate::journal::Seen;
 use crate::keys;
 use crate::planted::Planted;
 use crate::service::{Failure, Mutation};
@@ -22,14 +23,14 @@ use crate::stored::Mark;
 impl Inner {
     pub(crate) async fn trim(&self, shard: ShardId, through: u64) -> Result<(), Error> {
         let shard = self.shard(shard)?;
-        let term = shard.term()?;
+        let term = match shard.term() {
+            Ok(term) => term,
+            Err(not_owned) => return self.trim_sealed(&shard, through, not_owned).await,
+        };
         if through > term.checkpoint {
-            return Err(Error::Invalid(format!(
-                "trimming shard {} to {through}: its rows contain records up to {} only",
-                shard.id, term.checkpoint
-            )));
+            return Err(too_far(&shard, through, term.checkpoint));
         }
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("trim", limits::STORE_PATIENCE);
         if through > term.trimmed {
             let mark = self.raise_mark(&shard, through, term.gone, &mut patience).await?;
             shard.change(term.epoch, |term| term.trimmed = term.trimmed.max(mark.through));
@@ -46,6 +47,38 @@ impl Inner {
             Err(error) => tracing::warn!(shard = %shard.id, %error, "trimmed records were not deleted yet"),
         }
         Ok(())
+    }
+
+    /// The same of a journal that has ended, which nobody owns; `not_owned` when it has not.
+    async fn trim_sealed(&self, shard: &Shard, through: u64, not_owned: Error) -> Result<(), Error> {
+        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let Seen { guard, mark, .. } = self.tail(shard, &mut patience).await?;
+        let Some(last) = guard.sealed() else { return Err(not_owned) };
+        if through > last {
+            return Err(too_far(shard, through, last));
+        }
+        let mark = self.raise_mark(shard, through, mark.gone, &mut patience).await?;
+        let (now, through) = (self.clock.elapsed(), mark.through.min(last.saturating_sub(1)));
+        if mark.gone >= through || now.saturating_sub(shard.sealed_since(now)) < limits::STORE_TRIM_AFTER {
+            return Ok(());
+        }
+        match self.delete(shard, mark.gone, through, &mut patience).await {
+            Ok(()) => self.raise_gone(shard, through, &mut patience).await?,
+            Err(error) => tracing::warn!(shard = %shard.id, %error, "trimmed records were not deleted yet"),
+        }
+        Ok(())
+    }
+
+    /// Takes note in the mark of what was seen to be gone: no owner remembers it.
+    async fn raise_gone(&self, shard: &Shard, gone: u64, patience: &mut Patience<'_>) -> Result<(), Error> {
+        self.settle(&self.keys.trim(shard.id), patience, |found| {
+            let mark = Mark::decode(found)?;
+            if mark.gone >= gone {
+                return Ok(Step::Done(()));
+            }
+            Ok(Step::Write(Mark { gone, ..mark }.encode()))
+        })
+        .await
     }
 
     async fn raise_mark(
@@ -105,4 +138,9 @@ impl Inner {
         let writes = stream::iter(parts).map(|part| async { self.calls.write(self.calls.begin().await?, part).await });
         writes.buffered(limits::STORE_FLUSH_IN_FLIGHT).for_each(|_| async {}).await;
     }
+}
+
+fn too_far(shard: &Shard, through: u64, checkpoint: u64) -> Error {
+    let id = shard.id;
+    Error::Invalid(format!("trimming shard {id} to {through}: its rows contain records up to {checkpoint} only"))
 }

@@ -24,13 +24,17 @@ struct Arguments {
     /// The first seed of a hunt; without it, another one each time.
     #[arg(long)]
     from: Option<u64>,
+    /// Shards are split meanwhile.
+    #[arg(long)]
+    splits: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let settings = Settings { splits: arguments.splits, ..Settings::default() };
     let done = match arguments.seed {
-        Some(seed) => replay(seed),
-        None => hunt(arguments.from, Duration::from_secs(60 * arguments.minutes)),
+        Some(seed) => replay(seed, &settings),
+        None => hunt(arguments.from, Duration::from_secs(60 * arguments.minutes), &settings),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -41,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 /// Prints the log of a seed; says whether it went well.
-fn replay(seed: u64) -> std::io::Result<bool> {
-    let report = run(seed, &Settings::default());
+fn replay(seed: u64, settings: &Settings) -> std::io::Result<bool> {
+    let report = run(seed, settings);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in &report.log {
         writeln!(out, "{line}")?;
@@ -57,17 +61,18 @@ fn replay(seed: u64) -> std::io::Result<bool> {
 
 /// Runs seeds until one fails or the time is over; says whether all went well.
 #[expect(clippy::disallowed_methods, reason = "how long a hunt takes is not simulated")]
-fn hunt(from: Option<u64>, time: Duration) -> std::io::Result<bool> {
+fn hunt(from: Option<u64>, time: Duration, settings: &Settings) -> std::io::Result<bool> {
     let began = Instant::now();
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let first = from.unwrap_or_else(|| since_epoch.as_secs() * 1_000);
     let (mut seed, mut all, mut happened, mut told) = (first, Counts::default(), BTreeMap::new(), began);
     while began.elapsed() < time {
-        let report = run(seed, &Settings::default());
+        let report = run(seed, settings);
         all.add(&report.counts);
         report.happened.iter().for_each(|(what, times)| *happened.entry(*what).or_insert(0) += times);
         if !report.wrong.is_empty() {
-            println!("seed {seed} fails; `cargo xtask sim --seed {seed}` replays it");
+            let splits = if settings.splits { " --splits" } else { "" };
+            println!("seed {seed} fails; `cargo xtask sim --seed {seed}{splits}` replays it");
             report.wrong.iter().for_each(|wrong| println!("wrong: {wrong}"));
             return Ok(false);
         }

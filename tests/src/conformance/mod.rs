@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod opened;
+mod sealed;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use ordermill_store::{Error, Extent, Page, Record, ShardId, Store};
 use parking_lot::Mutex;
 
 use self::opened::{FENCE, Opened};
+pub use self::sealed::{a_seal_and_a_takeover_exclude_each_other, a_sealed_journal_stays_as_it_is};
 
 /// Where one store is. Nobody else uses it, and it is empty at first.
 #[async_trait::async_trait]
@@ -58,6 +60,8 @@ macro_rules! store_conformance {
             everything_is_there_after_opening_again,
             an_owner_begins_where_the_last_one_ended,
             only_one_owner_can_prove_and_write,
+            a_sealed_journal_stays_as_it_is,
+            a_seal_and_a_takeover_exclude_each_other,
         );
     };
     (@ $place:expr, $($name:ident,)*) => {

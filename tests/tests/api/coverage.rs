@@ -122,6 +122,7 @@ async fn every_operation_of_the_description_is_there() {
             api.refused(&format!("/v1/cluster/members/some/{action}"), None).await;
         }
         api.refused("/v1/cluster/shards/0/move", Some(json!({"to": "some"}))).await;
+        api.refused("/v1/cluster/shards/0/split", None).await;
         api.refused("/v1/cluster/rebalance", None).await;
 
         let missing: Vec<_> = api.described().difference(&api.called).cloned().collect();

@@ -100,6 +100,31 @@ pub(crate) async fn move_shard(call: Administrator, request: Request<Body>) -> R
     carry_out(&call, Change::Move { shard, to }).await
 }
 
+/// Split a shard
+///
+/// Two new shards take its place, each with a part of its slots. Rows do not move, and no request fails. Feed
+/// cursors go on.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/shards/{shard}/split",
+        operation_id = "splitShard",
+        tag = "Cluster",
+        params(("shard" = u32, Path, description = "The shard", example = 7)),
+        request_body(content = Option<api::SplitShard>),
+        responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn split_shard(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let named = path::fourth(&head.uri, "shard")?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let wanted: wire::SplitShard<'_> = body::parse_or_empty(&bytes)?;
+    let slot = |wire::Whole(at)| u16::try_from(at).map_err(|_| Failure::invalid("at", "is a slot: 0 to 65535"));
+    let at = wanted.at.map(slot).transpose()?;
+    let shard = call.router().shard_ever_named(&named).await?;
+    carry_out(&call, Change::Split { shard, at }).await
+}
+
 /// Rebalance
 ///
 /// Levels loads now, although no member is overloaded. The numbers of shards are kept even anyway.

@@ -89,6 +89,7 @@ pub(super) fn shards(overview: &Overview, from: u16, size: usize) -> api::ShardP
             state: shard_state(shard, owner, heard),
             owner: shard.owner.map(|owner| owner.to_string()),
             owner_name: shard.owner.and_then(|owner| map.member(owner)).map(|member| member.name.clone()),
+            split_from: shard.parent.map(|parent| parent.shard.0),
             moving_from: shard.from.map(|from| from.to_string()),
             journal: serving.map(journal),
         }
@@ -102,10 +103,12 @@ pub(super) fn shards(overview: &Overview, from: u16, size: usize) -> api::ShardP
 fn shard_state(shard: &Shard, owner: Option<&ShardReport>, heard: bool) -> api::ShardState {
     match (owner.map(|said| said.state), shard.state) {
         _ if shard.owner.is_none() => api::ShardState::Unowned,
+        (_, State::Settled) if shard.split.is_some() => api::ShardState::Splitting,
         (Some(ShardState::Serving), _) => api::ShardState::Serving,
         _ if shard.from.is_some() => api::ShardState::Moving,
         (Some(ShardState::Starting), _) | (None, State::Moving) => api::ShardState::Starting,
         (Some(ShardState::Stopping), _) => api::ShardState::Stopping,
+        (Some(ShardState::Sealed), _) => api::ShardState::Splitting,
         (None, State::Settled) if heard => api::ShardState::Stopped,
         (None, State::Settled) => api::ShardState::Serving,
     }

@@ -7,11 +7,12 @@ use super::{Engine, request};
 use crate::Tenants;
 
 /// What changes the cluster, and a body.
-const CHANGES: [(&str, &str); 5] = [
+const CHANGES: [(&str, &str); 6] = [
     ("/v1/cluster/members/some/drain", ""),
     ("/v1/cluster/members/some/cordon", "{}"),
     ("/v1/cluster/members/some/uncordon", ""),
     ("/v1/cluster/shards/0/move", r#"{"to":"some"}"#),
+    ("/v1/cluster/shards/0/split", r#"{"at":7}"#),
     ("/v1/cluster/rebalance", ""),
 ];
 
@@ -61,6 +62,9 @@ async fn what_does_not_fit_is_named() {
         ("/v1/cluster/shards/0/move", r#"["some"]"#, "body"),
         ("/v1/cluster/shards/0/move", r#"{"to":7}"#, "to"),
         ("/v1/cluster/shards/0/move", r#"{"to":"some","from":"other"}"#, "from"),
+        ("/v1/cluster/shards/0/split", r#"{"at":-1}"#, "at"),
+        ("/v1/cluster/shards/0/split", r#"{"at":65536}"#, "at"),
+        ("/v1/cluster/shards/0/split", r#"{"into":3}"#, "into"),
         ("/v1/cluster/rebalance", "now", "body"),
     ] {
         assert_eq!(engine.post(path, body).await.fields(), [field], "{path} {body}");
@@ -77,6 +81,7 @@ async fn what_does_not_fit_is_named() {
     for shard in ["-1", "x", "4294967296", "1.0"] {
         let answer = engine.post(&format!("/v1/cluster/shards/{shard}/move"), r#"{"to":"some"}"#).await;
         answer.problem(ProblemKind::NotFound);
+        engine.post(&format!("/v1/cluster/shards/{shard}/split"), "").await.problem(ProblemKind::NotFound);
     }
     engine.post("/v1/cluster", "").await.problem(ProblemKind::MethodNotAllowed);
     engine.get("/v1/cluster/rebalance").await.problem(ProblemKind::MethodNotAllowed);

@@ -191,6 +191,10 @@ impl Store for Built {
         self.store.extent(shard).await
     }
 
+    async fn seal(&self, shard: ShardId, last: u64) -> Result<(), Error> {
+        self.store.seal(shard, last).await
+    }
+
     async fn trim(&self, shard: ShardId, through: u64) -> Result<(), Error> {
         self.store.trim(shard, through).await
     }

@@ -93,6 +93,9 @@ async fn restless(world: &World, lots: &mut Lots) -> Option<String> {
         let map = members.current();
         for shard in &map.shards {
             let at_rest = shard.state == State::Settled && shard.owner.is_some_and(|owner| alive.contains(&owner.0));
+            if shard.split.is_some() {
+                return Some(format!("{node} knows shard {} as one that is to be split", shard.id));
+            }
             if !at_rest {
                 return Some(format!("{node} knows shard {} as {:?} of {:?}", shard.id, shard.state, shard.owner));
             }

@@ -24,6 +24,8 @@ pub struct Counts {
     pub faults: u64,
     /// Events that were read from the feed.
     pub events: u64,
+    /// Splits of shards that were taken on.
+    pub splits: u64,
 }
 
 impl Counts {
@@ -36,6 +38,7 @@ impl Counts {
         self.refused += other.refused;
         self.faults += other.faults;
         self.events += other.events;
+        self.splits += other.splits;
     }
 }
 

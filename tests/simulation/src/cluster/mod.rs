@@ -17,6 +17,7 @@ mod panics;
 mod request;
 mod seen;
 mod settings;
+mod splits;
 mod upgrade;
 mod watcher;
 mod world;
@@ -99,7 +100,7 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     for sku in &items {
         end::set_item(&world, sku, lots.skewed(5, 60), lots.below(3) == 0, &mut lots).await;
     }
-    let gone = live(&world, settings, &mut lots).await;
+    let gone = live(&world, (seed, settings), &mut lots).await;
     let mut report = end::look(&world, &items, gone, &mut lots).await;
     (report.calls, report.digest) = (service.calls(), service.digest());
     report
@@ -107,7 +108,7 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
 
 /// Everybody does what they do, and things go wrong, until the time is over; then all settles. Says whether
 /// events are missing at the end because their records were trimmed.
-async fn live(world: &Arc<World>, settings: &Settings, lots: &mut Lots) -> bool {
+async fn live(world: &Arc<World>, (seed, settings): (u64, &Settings), lots: &mut Lots) -> bool {
     let restarts = tokio::spawn(upgrade::restart(world.clone(), lots.branch()));
     let mut clients = Vec::new();
     for index in 0..settings.customers {
@@ -124,6 +125,9 @@ async fn live(world: &Arc<World>, settings: &Settings, lots: &mut Lots) -> bool 
     }
     if !settings.faults || lots.below(2) == 0 {
         breaking.push(tokio::spawn(upgrade::run(world.clone(), lots.branch())));
+    }
+    if settings.splits {
+        breaking.push(tokio::spawn(splits::run(world.clone(), Lots::of(!seed))));
     }
     let end = Instant::now() + settings.time;
     while Instant::now() < end && !panics::any() {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub time: Duration,
     /// Whether anything goes wrong.
     pub faults: bool,
+    /// Whether shards are split.
+    pub splits: bool,
     /// What the server leaves out or does wrong.
     #[cfg(feature = "planted-faults")]
     pub planted: Option<Planted>,
@@ -43,6 +45,7 @@ impl Default for Settings {
             watchers: 2,
             time: Duration::from_mins(1),
             faults: true,
+            splits: false,
             #[cfg(feature = "planted-faults")]
             planted: None,
         }

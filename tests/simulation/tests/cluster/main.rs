@@ -84,6 +84,23 @@ fn clusters_keep_their_promises_whatever_goes_wrong() {
     assert!(never.is_empty(), "{never:?} never happened");
 }
 
+#[test]
+fn shards_that_are_split_keep_all_promises_without_faults() {
+    let report = check(5, &Settings { faults: false, splits: true, ..Settings::default() });
+    assert!(report.counts.orders > 20 && report.counts.unknown == 0, "{:?}", report.counts);
+    assert!(report.counts.splits > 2, "{:?}", report.counts);
+}
+
+/// The owner, the coordinator and whoever else crash, stand still or are cut off at any point of a split.
+#[test]
+fn shards_that_are_split_keep_all_promises_whatever_goes_wrong() {
+    let mut all = Counts::default();
+    let settings = Settings { splits: true, ..Settings::default() };
+    (0..SEEDS).for_each(|seed| all.add(&check(seed, &settings).counts));
+    println!("{SEEDS} seeds: {all:?}");
+    assert!(all.splits > 2 * SEEDS && all.orders > 40 * SEEDS && all.events > 100 * SEEDS, "{all:?}");
+}
+
 /// Seeds that have found something.
 #[test]
 fn the_feed_goes_on_at_a_member_that_has_handed_a_shard_over() {
