@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ordermill_delivery::Mail;
 use ordermill_order::{Command, Order, Outcome, Refusal, SlotRange};
 use ordermill_station::clock;
+use ordermill_station::limits;
 use ordermill_store::keys::RowKey;
 use ordermill_store::{Page, ShardId, Store};
 use parking_lot::Mutex;
@@ -201,14 +202,12 @@ impl Handle {
         clock: clock::Shared,
         store: Arc<dyn Store>,
         committed: watch::Receiver<u64>,
-        mailbox: usize,
-        mailbox_messages: usize,
         (lost, lost_in): (Lost, mpsc::Receiver<ordermill_store::Error>),
     ) -> (Self, Lanes) {
-        let (messages, messages_in) = mpsc::channel(mailbox_messages);
-        let (steps, steps_in) = mpsc::channel(mailbox);
-        let (creates, creates_in) = mpsc::channel(mailbox);
-        let (reads, reads_in) = mpsc::channel(mailbox);
+        let (messages, messages_in) = mpsc::channel(limits::MAILBOX_MESSAGES);
+        let (steps, steps_in) = mpsc::channel(limits::MAILBOX);
+        let (creates, creates_in) = mpsc::channel(limits::MAILBOX);
+        let (reads, reads_in) = mpsc::channel(limits::MAILBOX);
         let gauges = Arc::default();
         let proofs = store.is_shared().then(|| Proofs::of(store.clone(), id, lost));
         let handle = Self { id, range, clock, store, messages, steps, creates, reads, proofs, gauges, committed };

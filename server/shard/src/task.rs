@@ -164,8 +164,6 @@ impl Service {
             clock.clone(),
             store.clone(),
             number,
-            limits::MAILBOX,
-            limits::MAILBOX_MESSAGES,
             (lost.clone(), told),
         );
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
