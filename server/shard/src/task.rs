@@ -158,14 +158,8 @@ impl Service {
     pub fn new(config: Config, store: Arc<dyn Store>, clock: clock::Shared, peers: Arc<dyn Peers>) -> (Handle, Self) {
         let (committed_number, number) = watch::channel(0);
         let (lost, told) = Lost::new();
-        let (handle, lanes) = Handle::new(
-            config.id,
-            config.range,
-            clock.clone(),
-            store.clone(),
-            number,
-            (lost.clone(), told),
-        );
+        let (handle, lanes) =
+            Handle::new(config.id, config.range, clock.clone(), store.clone(), number, (lost.clone(), told));
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
         let service = Self {
             keys: Keys { cluster: config.cluster },
