@@ -1,6 +1,8 @@
 //! The shared store on a real PD that has lost its stores: an append that nobody can have written is not acknowledged,
 //! whatever the calls under it have answered.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
