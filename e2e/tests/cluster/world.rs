@@ -140,7 +140,12 @@ impl World {
 
     /// Waits until `look` finds something, and prints how long it took; what the cluster looks like when it takes too
     /// long.
-    pub(crate) async fn until<T>(&self, what: &str, within: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    pub(crate) async fn until<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        mut look: impl FnMut() -> Result<T, String>,
+    ) -> T {
         let begun = Instant::now();
         loop {
             match tokio::task::block_in_place(&mut look) {
