@@ -12,17 +12,13 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
-/// What a function answers to a method, a path with its query, and a body.
-pub type Answer = Arc<dyn Fn(&Method, &str, &str) -> (u16, String) + Send + Sync>;
-
-enum Target {
-    Server(SocketAddr),
-    Function(Answer),
-}
+/// What a function answers to whom, HOST:PORT, asked how and for which path with its query.
+pub type Answer = Arc<dyn Fn(&str, &Method, &str) -> (u16, String) + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
-    targets: Arc<Mutex<BTreeMap<String, Target>>>,
+    targets: Arc<Mutex<BTreeMap<String, SocketAddr>>>,
+    otherwise: Arc<Mutex<Option<Answer>>>,
     client: reqwest::Client,
 }
 
@@ -38,7 +34,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let shared = Shared { targets: Arc::default(), client };
+        let shared = Shared { targets: Arc::default(), otherwise: Arc::default(), client };
         let routes = Router::new().fallback(forward).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { address, shared }
@@ -51,12 +47,12 @@ impl Proxy {
 
     /// HOST:PORT leads to a server.
     pub fn lead(&self, name: &str, server: SocketAddr) {
-        self.shared.targets.lock().unwrap().insert(name.to_owned(), Target::Server(server));
+        self.shared.targets.lock().unwrap().insert(name.to_owned(), server);
     }
 
-    /// HOST:PORT is answered by a function.
-    pub fn answer(&self, name: &str, answer: Answer) {
-        self.shared.targets.lock().unwrap().insert(name.to_owned(), Target::Function(answer));
+    /// Whatever leads nowhere is answered by a function.
+    pub fn otherwise(&self, answer: Answer) {
+        *self.shared.otherwise.lock().unwrap() = Some(answer);
     }
 
     /// HOST:PORT leads nowhere.
@@ -68,13 +64,13 @@ impl Proxy {
 async fn forward(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
     let name = uri.authority().map(ToString::to_string).unwrap_or_default();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let server = match shared.targets.lock().unwrap().get(&name) {
-        None => return (StatusCode::BAD_GATEWAY, format!("nobody is called {name}")),
-        Some(Target::Function(answer)) => {
-            let (status, text) = answer(&method, &path, &String::from_utf8_lossy(&body));
-            return (StatusCode::from_u16(status).unwrap(), text);
-        }
-        Some(Target::Server(address)) => *address,
+    let server = shared.targets.lock().unwrap().get(&name).copied();
+    let Some(server) = server else {
+        let Some(answer) = shared.otherwise.lock().unwrap().clone() else {
+            return (StatusCode::BAD_GATEWAY, format!("nobody is called {name}"));
+        };
+        let (status, text) = answer(&name, &method, &path);
+        return (StatusCode::from_u16(status).unwrap(), text);
     };
     let request = shared.client.request(method, format!("http://{server}{path}")).body(body);
     match request.send().await {

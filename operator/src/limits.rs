@@ -31,6 +31,10 @@ pub const ASK_CONNECT: Duration = Duration::from_secs(2);
 pub const ANSWER_BYTES: usize = 8 << 20;
 /// How often PD is looked at while the store is whole.
 pub const STORE_RESYNC: Duration = Duration::from_secs(30);
+/// How often members are looked at while an upgrade is under way.
+pub const UPGRADE_WAIT: Duration = Duration::from_secs(2);
+/// How often the load of members is looked at.
+pub const SCALE_LOOK: Duration = Duration::from_secs(15);
 /// How often while it is not.
 pub const STORE_WAIT: Duration = Duration::from_secs(3);
 

@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use ordermill_operator::ask::Asker;
 use ordermill_operator::leader::Leadership;
 use ordermill_operator::reconcile::Context;
+use ordermill_operator::scaling::Memory;
 use ordermill_operator::validate::Defaults;
 use ordermill_operator::{MANAGER, controller, limits, manifest, web};
 use ordermill_station::clock;
@@ -135,6 +136,7 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             client: calling.clone(),
             recorder: Recorder::new(calling, reporter),
             clock: clock::System::shared(),
+            memory: Memory::default(),
             asker: Asker::new(settings.proxy.as_deref()).context("the proxy is none")?,
             defaults: Defaults { repository: settings.repository, version: settings.version_default },
         };

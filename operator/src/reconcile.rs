@@ -14,12 +14,14 @@ use serde_json::json;
 
 use crate::ask::{self, Asker};
 use crate::build::names;
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::crd::{Condition, OrderCluster, OrderClusterStatus, UpgradeStatus};
 use crate::observe::Observed;
 use crate::pd::{Pd, Seen};
+use crate::rolling;
+use crate::scaling::Memory;
 use crate::status::{self, Facts};
 use crate::validate::{self, Defaults, Refusal};
-use crate::{MANAGER, apply, build, limits, observe, pace, stage};
+use crate::{MANAGER, advance, apply, build, limits, observe, stage};
 
 /// Why a reconciliation has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ pub struct Context {
     pub clock: clock::Shared,
     /// For calls to PD and to members.
     pub asker: Asker,
+    /// What is remembered of loads.
+    pub memory: Memory,
     /// The image of members that name none.
     pub defaults: Defaults,
 }
@@ -66,6 +70,7 @@ pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context
     };
     // What is owned goes with its owner: the API server sees to that.
     if cluster.metadata.deletion_timestamp.is_some() {
+        context.memory.forget(&cluster.uid().unwrap_or_default());
         return Ok(limits::RESYNC);
     }
     tokio::time::timeout(limits::RECONCILE, whole(cluster, context)).await.map_err(|_| Error::Late)?
@@ -78,13 +83,26 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     let checked = validate::validate(cluster, &observed.running(&name), &context.defaults);
     let store = look(cluster, &observed, context).await;
     let stage = stage::of(cluster, &observed, store.as_ref());
+    let mut running = None;
+    let mut scaled = cluster.status.as_ref().and_then(|status| status.scaling.clone());
+    let mut upgrade = cluster.status.as_ref().and_then(|status| status.upgrade.clone());
     let (refusal, applied) = match checked {
         Err(refusal) => (Some(refusal), Ok(())),
         Ok(_) if cluster.spec.suspend => (None, Ok(())),
         Ok(valid) => {
-            let paced = pace::pace(valid, observed.stateful_set(&name).as_ref());
-            let built = build::objects(&paced, stage);
+            let live = observed.stateful_set(&name);
+            let next = advance::members(cluster, valid, live.as_ref(), context).await.map_err(Box::new)?;
+            (running, scaled, upgrade) = (next.pods.image(), next.scaling, next.upgrade);
+            // Why it goes back is written down before anything is: nothing else would remember it.
+            if next.decision.refuse {
+                metrics::counter!("ordermill_operator_rollbacks_total").increment(1);
+                remember(cluster, upgrade.clone(), context).await?;
+            }
+            let built = build::objects(&next.cluster, stage);
             let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
+            if applied.is_ok() {
+                rolling::take_back(&context.client, &namespace, &next.decision, &next.pods).await.map_err(Box::new)?;
+            }
             keep_copies(cluster, store.as_ref(), context).await;
             (taken(&applied), applied)
         }
@@ -97,6 +115,9 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
         stateful_set: set.as_ref(),
         stage,
         store: store.as_ref(),
+        upgrade,
+        scaling: scaled,
+        image: running,
         now: &now,
     };
     let status = status::of(&facts);
@@ -104,6 +125,12 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     tell(cluster, status, context).await?;
     applied?;
     Ok(next)
+}
+
+/// Writes down that a template is refused, with the status as it was.
+async fn remember(cluster: &OrderCluster, upgrade: Option<UpgradeStatus>, context: &Context) -> Result<(), Error> {
+    let status = OrderClusterStatus { upgrade, ..cluster.status.clone().unwrap_or_default() };
+    tell(cluster, status, context).await
 }
 
 /// How PD and TiKV are, where the operator runs them and has begun to.
@@ -180,10 +207,13 @@ fn event(type_: EventType, reason: &str, note: String) -> Event {
     Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".to_owned(), secondary: None }
 }
 
+/// The time, in whole seconds: what kubectl shows.
+pub(crate) fn seconds(clock: &clock::Shared) -> i64 {
+    i64::try_from(clock.now_ms() / 1_000).unwrap_or_default()
+}
+
 fn now(clock: &clock::Shared) -> String {
-    // Whole seconds: what kubectl shows.
-    let seconds = i64::try_from(clock.now_ms() / 1_000).unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+    jiff::Timestamp::from_second(seconds(clock)).unwrap_or_default().to_string()
 }
 
 /// A resource that is shared with the queue.

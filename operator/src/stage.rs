@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 
 use crate::build::{Stage, names};
-use crate::crd::{Managed, OrderCluster, OrderClusterStatus};
+use crate::crd::{Managed, OrderCluster, OrderClusterStatus, UpgradeStatus};
 use crate::observe::Observed;
 use crate::pd::Seen;
 use crate::{ask, limits};
@@ -51,6 +51,16 @@ fn next(managed: &Managed, there: Latches, seen: Option<&Seen>) -> Stage {
 
 /// When to look again: PD tells nobody by itself.
 pub fn look_again(cluster: &OrderCluster, status: &OrderClusterStatus) -> Duration {
+    let under_way = |upgrade: &UpgradeStatus| upgrade.step != "RolledBack";
+    if status.upgrade.as_ref().is_some_and(under_way) {
+        return limits::UPGRADE_WAIT;
+    }
+    if status.scaling.as_ref().is_some_and(|scaling| !scaling.draining.is_empty()) {
+        return limits::UPGRADE_WAIT;
+    }
+    if cluster.spec.autoscaling.is_some() {
+        return limits::SCALE_LOOK;
+    }
     if managed(cluster).is_none() {
         return limits::RESYNC;
     }

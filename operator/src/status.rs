@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::ask;
 use crate::build::{self, Stage, names};
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::crd::{Condition, OrderCluster, OrderClusterStatus, ScalingStatus, UpgradeStatus};
 use crate::pd::Seen;
 use crate::validate::Refusal;
 
@@ -26,6 +26,12 @@ pub struct Facts<'a> {
     pub stage: Stage,
     /// How PD and TiKV are, where the operator runs them and has begun to.
     pub store: Option<&'a Result<Seen, ask::Error>>,
+    /// The upgrade that is under way, or was taken back.
+    pub upgrade: Option<UpgradeStatus>,
+    /// How many members there should be.
+    pub scaling: Option<ScalingStatus>,
+    /// What the pods run, where they were read; else what they shall run is told.
+    pub image: Option<String>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -58,10 +64,15 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         (_, 0) => ("False", "NoMemberReady", format!("None of {built} members serves yet.")),
         _ => ("True", "Serving", format!("{ready} of {built} members serve.")),
     };
+    let draining = facts.scaling.as_ref().map_or(&[][..], |scaling| scaling.draining.as_slice());
     let progressing = if spec.suspend {
         ("False", "Suspended", "spec.suspend is true: nothing is changed.".to_owned())
     } else if facts.refusal.is_some() {
         ("False", "Refused", "Nothing is changed until the spec can be carried out.".to_owned())
+    } else if let Some(upgrade) = &facts.upgrade {
+        upgrading(upgrade)
+    } else if !draining.is_empty() {
+        ("True", "Draining", format!("{} hand their shards over, and go then.", draining.join(", ")))
     } else if settled {
         ("False", "Settled", "All members are as the spec says.".to_owned())
     } else {
@@ -73,6 +84,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         _ if spec.suspend => "Suspended",
         (_, "False") => available.1,
         _ if waits.is_some() => waits.map_or("", |waits| waits.1),
+        _ if facts.upgrade.is_some() || !draining.is_empty() => progressing.1,
         _ if settled => "Running",
         _ => progressing.1,
     };
@@ -92,11 +104,24 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         ready_replicas: ready,
         updated_replicas: updated,
         selector: Some(names::selector_text(&name)),
-        image: set.and_then(|set| set.annotations().get(build::IMAGE).cloned()),
+        image: facts.image.clone().or_else(|| set.and_then(|set| set.annotations().get(build::IMAGE).cloned())),
         storage: Some(kind.to_owned()),
         endpoint: set.map(|_| format!("http://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
+        scaling: facts.scaling.clone(),
+        upgrade: facts.upgrade.clone(),
         store: store.map(|store| store.status),
         conditions,
+    }
+}
+
+fn upgrading(upgrade: &UpgradeStatus) -> (&'static str, &'static str, String) {
+    let message = format!("{}: {}.", upgrade.to, upgrade.message);
+    match upgrade.step.as_str() {
+        "Preflight" => ("True", "UpgradePreflight", message),
+        "Canary" => ("True", "UpgradeCanary", message),
+        "RollingBack" => ("True", "RollingBack", message),
+        "RolledBack" => ("False", "RolledBack", message),
+        _ => ("True", "Upgrading", message),
     }
 }
 
@@ -153,7 +178,17 @@ mod tests {
         set: Option<&StatefulSet>,
         now: &str,
     ) -> OrderClusterStatus {
-        of(&Facts { cluster, refusal, stateful_set: set, stage: Stage::ALL, store: None, now })
+        of(&Facts {
+            cluster,
+            refusal,
+            stateful_set: set,
+            stage: Stage::ALL,
+            store: None,
+            upgrade: None,
+            scaling: None,
+            image: None,
+            now,
+        })
     }
 
     fn conditions(status: &OrderClusterStatus) -> Vec<&str> {

@@ -37,6 +37,8 @@ pub struct Cluster {
     pub image: String,
     /// What is laid over the pod template.
     pub overlay: Option<PodTemplateSpec>,
+    /// Members below this number are left as they are.
+    pub partition: i32,
     /// PD and TiKV, where the operator runs them.
     pub databases: Option<Databases>,
 }
@@ -80,6 +82,7 @@ pub fn validate(cluster: &OrderCluster, running: &Running, defaults: &Defaults) 
     let databases = managed.map(|managed| databases::of(managed, running)).transpose()?;
     Ok(Cluster {
         databases,
+        partition: 0,
         name: cluster.name_any(),
         namespace: cluster.namespace().unwrap_or_default(),
         owner,

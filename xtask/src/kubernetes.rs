@@ -105,12 +105,13 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
 }
 
 /// The environment that tells the tests what to start.
-pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 4]> {
+pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 5]> {
     Ok([
         ("ORDERMILL_KUBE_APISERVER", servers::path(&API_SERVER)?),
         ("ORDERMILL_KUBE_CONTROLLER_MANAGER", servers::path(&CONTROLLERS)?),
         ("ORDERMILL_HELM", servers::path(&HELM)?),
         ("ORDERMILL_ETCD", etcd()?),
+        ("ORDERMILL_PROMTOOL", promtool()?),
     ])
 }
 
@@ -133,6 +134,24 @@ fn etcd() -> Result<PathBuf> {
         "etcd-server could not be installed: as root, `apt-get update && apt-get install etcd-server`, then try again",
     )?;
     find("etcd").context("etcd-server is installed, and there is no `etcd` in the PATH")
+}
+
+/// The system's promtool, which checks the alerts; Debian has it in a package with Prometheus itself.
+fn promtool() -> Result<PathBuf> {
+    if let Some(path) = find("promtool") {
+        return Ok(path);
+    }
+    if find("apt-get").is_none() {
+        bail!(
+            "promtool is not installed, and the alerts are checked with it: install Prometheus, so that it is in the PATH"
+        );
+    }
+    eprintln!("promtool is not installed: installing Debian's package prometheus, which has it …");
+    let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "prometheus"]);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run::check(install)
+        .context("prometheus could not be installed: as root, `apt-get install prometheus`, then try again")?;
+    find("promtool").context("prometheus is installed, and there is no `promtool` in the PATH")
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -18,7 +18,7 @@ const PROXY: &str = "kube-proxy";
 /// Where it listens, as seen from the node.
 const SOCKET: &str = "/run/containerd/containerd.sock";
 /// How long until a node is ready, on a machine that builds something beside.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_mins(2);
 
 /// A node.
 #[derive(Clone, Debug)]

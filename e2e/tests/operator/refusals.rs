@@ -28,6 +28,11 @@ fn impossible() -> Vec<(Value, &'static str)> {
             json!({"storage": {"embedded": {}, "tikv": {"external": {"pdEndpoints": ["pd:2379"]}}}}),
             "give exactly one of them",
         ),
+        (json!({"autoscaling": {"maxReplicas": 2}}), "an embedded store belongs to one process: autoscaling needs"),
+        (
+            json!({"storage": pd(), "autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
+            "autoscaling.minReplicas is above maxReplicas",
+        ),
         (json!({"image": "a:1", "version": "1"}), "image and version say the same thing"),
         (json!({"peerTlsSecretName": "s"}), "peerTlsSecretName is about connections between members"),
         (

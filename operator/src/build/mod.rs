@@ -84,13 +84,13 @@ pub fn objects(cluster: &Cluster, stage: Stage) -> Vec<Object> {
     if !stage.stored {
         return objects;
     }
-    objects.push(object(&pods::stateful_set(cluster, &hash(settings.as_bytes()), template_hash(cluster))));
+    objects.push(object(&pods::stateful_set(cluster, &settings, template_hash(cluster))));
     objects
 }
 
 /// Tells one pod template from another: pods of different ones are replaced.
 pub fn template_hash(cluster: &Cluster) -> String {
-    let template = pods::template(cluster, &hash(settings::toml(cluster).as_bytes()));
+    let template = pods::template(cluster, &settings::toml(cluster));
     hash(serde_json::to_string(&template).expect("Kubernetes' own types are JSON").as_bytes())
 }
 

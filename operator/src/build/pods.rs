@@ -2,13 +2,14 @@
 
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+    RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
-    Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile,
-    SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+    Affinity, Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar,
+    EnvVarSource, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
     VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -20,10 +21,11 @@ use crate::crd::{self, DeletionPolicy};
 use crate::limits;
 use crate::validate::Cluster;
 
-/// The annotation of a pod with the hash of its settings: other settings, other pods.
-const SETTINGS_HASH: &str = "ordermill.io/settings";
+/// The annotation of a pod with its settings, which it reads as a file: other settings, other pods, and a pod that is
+/// made anew as it was has those that it had.
+const SETTINGS: &str = "ordermill.io/settings";
 
-pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash: String) -> StatefulSet {
+pub(super) fn stateful_set(cluster: &Cluster, settings: &str, template_hash: String) -> StatefulSet {
     let mut metadata = names::meta(cluster, &cluster.name);
     metadata.annotations =
         Some([(IMAGE.to_owned(), cluster.image.clone()), (TEMPLATE.to_owned(), template_hash)].into());
@@ -37,10 +39,13 @@ pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash
             pod_management_policy: Some("Parallel".to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("RollingUpdate".to_owned()),
-                ..StatefulSetUpdateStrategy::default()
+                rolling_update: (cluster.partition > 0).then(|| RollingUpdateStatefulSetStrategy {
+                    partition: Some(cluster.partition),
+                    ..RollingUpdateStatefulSetStrategy::default()
+                }),
             }),
             persistent_volume_claim_retention_policy: Some(retention(cluster.spec.deletion_policy)),
-            template: template(cluster, settings_hash),
+            template: template(cluster, settings),
             volume_claim_templates: cluster.spec.storage.embedded.as_ref().map(|store| vec![claim(&store.volume)]),
             ..StatefulSetSpec::default()
         }),
@@ -60,11 +65,11 @@ pub(super) fn retention(policy: DeletionPolicy) -> StatefulSetPersistentVolumeCl
     }
 }
 
-pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpec {
+pub(super) fn template(cluster: &Cluster, settings: &str) -> PodTemplateSpec {
     let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(cluster)),
-            annotations: Some([(SETTINGS_HASH.to_owned(), settings_hash.to_owned())].into()),
+            annotations: Some([(SETTINGS.to_owned(), settings.to_owned())].into()),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -217,7 +222,17 @@ pub(super) fn apart_by_zone(selector: &LabelSelector) -> Affinity {
 fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
     let settings = Volume {
         name: "settings".to_owned(),
-        config_map: Some(ConfigMapVolumeSource { name: names::settings(cluster), ..ConfigMapVolumeSource::default() }),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: names::SETTINGS_FILE.to_owned(),
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: format!("metadata.annotations['{SETTINGS}']"),
+                }),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+            ..DownwardAPIVolumeSource::default()
+        }),
         ..Volume::default()
     };
     let mut volumes = vec![(settings, mount("settings", names::SETTINGS_DIR, true))];

@@ -1,4 +1,6 @@
-//! The file that `ordermill serve` reads, and the ConfigMap that carries it.
+//! The file that `ordermill serve` reads, and the ConfigMap that shows it.
+//!
+//! Pods read it from their own template, so that one that is made anew as it was has the settings that it had.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use toml::{Table, Value};

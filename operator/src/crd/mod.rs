@@ -5,7 +5,9 @@
 
 #![allow(unreachable_pub, reason = "the derive makes items for the schema")]
 
+mod autoscaling;
 mod status;
+mod strategy;
 mod tikv;
 
 use kube::{CustomResource, KubeSchema};
@@ -13,7 +15,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::status::{Condition, OrderClusterStatus, StoreRow, StoreStatus};
+pub use self::autoscaling::Autoscaling;
+pub use self::status::{Condition, OrderClusterStatus, ScalingStatus, StoreRow, StoreStatus, UpgradeStatus};
+pub use self::strategy::Strategy;
 pub use self::tikv::{External, Managed, Pd, Stores, Tikv};
 
 /// Orders, taken over HTTP and led through reserve, pay, fulfil, cancel and return.
@@ -52,6 +56,8 @@ pub use self::tikv::{External, Managed, Pd, Stores, Tikv};
         "the kind of storage cannot be changed, as orders do not move with it: make a new OrderCluster and import the orders there"),
     validation = ("has(self.initialShards) == has(oldSelf.initialShards) && (!has(self.initialShards) || self.initialShards == oldSelf.initialShards)",
         "initialShards cannot be changed: it is fixed when the store is made"),
+    validation = ("!has(self.autoscaling) || has(self.storage.tikv)",
+        "an embedded store belongs to one process: autoscaling needs storage.tikv"),
     validation = ("!has(self.image) || !has(self.version)",
         "image and version say the same thing: give one of them"),
     validation = ("!has(self.peerTlsSecretName) || has(self.storage.tikv)",
@@ -76,6 +82,11 @@ pub struct OrderClusterSpec {
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
+    /// How many members there are, by the load that they report; `replicas` then says nothing. An autoscaler of
+    /// Kubernetes (HPA, KEDA) instead uses the scale subresource: leave this out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+
     /// How many shards the store is made with; cannot be changed afterwards. Default: 1 with an embedded store, 64 in
     /// TiKV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +106,10 @@ pub struct OrderClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub peer_tls_secret_name: Option<String>,
+
+    /// How members are upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Strategy>,
 
     /// Laid over the pod template that the operator builds, list items matched by name: resources, node selectors,
     /// tolerations, environment, further containers. The server's own container is `ordermill`.

@@ -49,6 +49,14 @@ pub struct OrderClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
+    /// How many members there should be, by their load or while some are drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
+
+    /// The upgrade that is under way, or was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
+
     /// PD and TiKV, where the operator runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreStatus>,
@@ -58,6 +66,34 @@ pub struct OrderClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How many members there should be.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStatus {
+    /// How many members there should be.
+    pub replicas: i32,
+    /// Why: `Asked`, `Steady`, `More`, `Fewer`, `Settling`, `Frozen`, `Changing` or `Bounds`.
+    pub reason: String,
+    /// Members that hand their shards over, and then go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draining: Vec<String>,
+}
+
+/// How far an upgrade is.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeStatus {
+    /// `Preflight`, `Canary`, `Rolling`, `RollingBack` or `RolledBack`.
+    pub step: String,
+    /// The image that the members shall run.
+    pub to: String,
+    /// What it waits for, or why it went back.
+    pub message: String,
+    /// The hash of the pod template that was refused: it is not tried again until the spec gives another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_template: Option<String>,
 }
 
 /// How PD and TiKV are.

@@ -50,8 +50,8 @@ impl Service {
         }
     }
 
-    /// Begins to append the next record, if there is anything to write; answers at once what
-    /// changes nothing. No append is under way.
+    /// Begins to append the next record, if there is anything to write; what changes nothing is answered at
+    /// once where nobody else can write, and else once it is proven that nobody has. No append is under way.
     pub(crate) async fn next_append(&mut self) -> Result<Option<Appending>, StoreError> {
         loop {
             let built = match self.built.take() {
@@ -66,8 +66,15 @@ impl Service {
             };
             let Built { closed, mut answers, began } = built;
             let Some(closed) = closed else {
-                self.answer(answers);
-                continue;
+                let unheard = answers.iter().all(|(sink, _)| matches!(sink, Sink::None));
+                if unheard || !self.store.is_shared() || self.config.leaves_out(Planted::ReadWithoutProof) {
+                    self.answer(answers);
+                    continue;
+                }
+                // A refusal tells of the state too: whoever has lost the shard must not tell an old one.
+                let (store, id) = (self.store.clone(), self.config.id);
+                let done = Box::pin(async move { store.prove(id).await });
+                return Ok(Some(Appending { closed: None, answers, began, done }));
             };
             let (store, id, number, bytes) =
                 (self.store.clone(), self.config.id, self.number + 1, closed.bytes.clone());
@@ -86,7 +93,7 @@ impl Service {
                 }
                 store.append(id, number, bytes).await
             });
-            return Ok(Some(Appending { closed, answers, began, done }));
+            return Ok(Some(Appending { closed: Some(closed), answers, began, done }));
         }
     }
 

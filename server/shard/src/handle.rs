@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ordermill_delivery::Mail;
 use ordermill_order::{Command, Order, Outcome, Refusal, SlotRange};
-use ordermill_station::clock;
+use ordermill_station::{clock, limits};
 use ordermill_store::keys::RowKey;
 use ordermill_store::{Page, ShardId, Store};
 use parking_lot::Mutex;
@@ -127,7 +127,10 @@ pub(crate) enum Read {
     /// Flush what has changed so far, go on, and say whether that is done.
     Flush(oneshot::Sender<bool>),
     /// Finish what has queued, flush, stop, and say when that is done; end the journal if it shall be sealed.
-    Close { seal: bool, reply: oneshot::Sender<Result<(), Error>> },
+    Close {
+        seal: bool,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
 }
 
 /// The receiving ends.
@@ -198,14 +201,12 @@ impl Handle {
         clock: clock::Shared,
         store: Arc<dyn Store>,
         committed: watch::Receiver<u64>,
-        mailbox: usize,
-        mailbox_messages: usize,
         (lost, lost_in): (Lost, mpsc::Receiver<ordermill_store::Error>),
     ) -> (Self, Lanes) {
-        let (messages, messages_in) = mpsc::channel(mailbox_messages);
-        let (steps, steps_in) = mpsc::channel(mailbox);
-        let (creates, creates_in) = mpsc::channel(mailbox);
-        let (reads, reads_in) = mpsc::channel(mailbox);
+        let (messages, messages_in) = mpsc::channel(limits::MAILBOX_MESSAGES);
+        let (steps, steps_in) = mpsc::channel(limits::MAILBOX);
+        let (creates, creates_in) = mpsc::channel(limits::MAILBOX);
+        let (reads, reads_in) = mpsc::channel(limits::MAILBOX);
         let gauges = Arc::default();
         let proofs = store.is_shared().then(|| Proofs::of(store.clone(), id, lost));
         let handle = Self { id, range, clock, store, messages, steps, creates, reads, proofs, gauges, committed };

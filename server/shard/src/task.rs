@@ -74,9 +74,10 @@ pub(crate) struct Waiting {
     pub(crate) sink: Sink,
 }
 
-/// A batch whose record is being appended.
+/// A batch whose record is being appended; of one that changes nothing, that it was answered from the last
+/// state is being proven.
 pub(crate) struct Appending {
-    pub(crate) closed: Closed,
+    pub(crate) closed: Option<Closed>,
     pub(crate) answers: Vec<(Sink, Result<Outcome, Refusal>)>,
     pub(crate) began: Duration,
     pub(crate) done: BoxFuture<'static, Result<(), StoreError>>,
@@ -163,8 +164,6 @@ impl Service {
             clock.clone(),
             store.clone(),
             number,
-            limits::MAILBOX,
-            limits::MAILBOX_MESSAGES,
             (lost.clone(), told),
         );
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };

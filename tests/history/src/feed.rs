@@ -33,7 +33,8 @@ pub(crate) fn complete(history: &History, gone: bool, wrong: &mut Vec<String>) {
     for order in &history.orders {
         let (events, newest) = orders.remove(&*order.id).unwrap_or_default();
         let all = (events, newest) == (order.version, order.version);
-        if !all && !(gone && events <= order.version && newest <= order.version) {
+        let as_far_as_kept = gone && events <= order.version && newest <= order.version;
+        if !(all || as_far_as_kept) {
             wrong.push(format!(
                 "the feed has {events} events of {}, the last of version {newest}; it is in version {}",
                 order.name, order.version

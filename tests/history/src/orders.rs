@@ -64,7 +64,12 @@ pub(crate) fn effects(history: &History, wrong: &mut Vec<String>) {
                 sums.entry(id).or_default().cancelled |= done;
                 continue;
             }
-            Deed::Place(_) | Deed::ReadOrder(_) | Deed::Adjust(..) | Deed::ReadItem(_) | Deed::Put(..) | Deed::If(..) => {
+            Deed::Place(_)
+            | Deed::ReadOrder(_)
+            | Deed::Adjust(..)
+            | Deed::ReadItem(_)
+            | Deed::Put(..)
+            | Deed::If(..) => {
                 continue;
             }
         };

@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(12);
 const SHOPPERS_ANSWER: Duration = Duration::from_secs(5);
 /// How long a request is sent again before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two requests of a customer, milliseconds; of a shopper, who measures, the shortest.
+/// Between two requests of a customer, milliseconds.
 const REST_MS: std::ops::Range<u64> = 30..170;
 /// Before a request is sent again.
 const AGAIN: Duration = Duration::from_millis(30);
@@ -69,8 +69,11 @@ impl Customer {
     /// Lives until everybody stops.
     pub(super) async fn run(mut self) {
         loop {
-            let rest_ms = if self.shard.is_some() { REST_MS.start } else { self.random.random_range(REST_MS) };
-            if self.shared.rest(Duration::from_millis(rest_ms)).await {
+            let rest = match &self.shard {
+                Some(_) => self.shared.shoppers_rest,
+                None => Duration::from_millis(self.random.random_range(REST_MS)),
+            };
+            if self.shared.rest(rest).await {
                 return;
             }
             let request = if self.shard.is_some() { self.place() } else { self.wish() };
@@ -175,11 +178,13 @@ impl Customer {
         self.shared.history.lock().calls.push(Call { begin, end, deed: request.deed, outcome });
     }
 
-    async fn attempt(&self, request: &Request) -> Tried {
+    async fn attempt(&mut self, request: &Request) -> Tried {
         let (http, wait) = match &self.shard {
             Some(_) => (self.shared.asked.read().clone(), SHOPPERS_ANSWER),
             None => (self.shared.all.clone(), ANSWER),
         };
+        // Not in turn: who all wait for the same would all ask the same again.
+        let http = http.one(self.random.random::<u32>() as usize);
         let mut sent = http.request(request.method.clone(), &request.path);
         if let Some(body) = &request.body {
             sent = sent.header("idempotency-key", &request.key).json(body);

@@ -33,6 +33,11 @@ use crate::process::{Http, in_time, until};
 /// How many items there are: few enough for customers to meet, and for some to run out.
 const ITEMS: usize = 12;
 
+/// Between two orders of a shopper, at least: what is measured is that exact. ...
+const SHOPPERS_REST: Duration = Duration::from_millis(30);
+/// ... And of all of them, so that many shards are no heavier a load than a few.
+const SHOPPERS_EVERY: Duration = Duration::from_micros(2_500);
+
 fn sku(index: usize) -> String {
     format!("sku-{index:02}")
 }
@@ -55,6 +60,8 @@ struct Shared {
     now: AtomicU64,
     history: Mutex<History>,
     served: Mutex<Vec<Served>>,
+    /// Between two orders of a shopper.
+    shoppers_rest: Duration,
     /// Calls whose outcome is known.
     known: watch::Sender<u64>,
     /// Requests that had no answer, or were put off.
@@ -120,6 +127,7 @@ impl Recorded {
             now: AtomicU64::new(0),
             history: Mutex::new(history),
             served: Mutex::default(),
+            shoppers_rest: SHOPPERS_EVERY.saturating_mul(shards.len() as u32).max(SHOPPERS_REST),
             known,
             failed: AtomicU64::new(0),
             stopped,
