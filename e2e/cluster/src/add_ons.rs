@@ -68,7 +68,10 @@ pub(crate) fn apply(cluster: &Cluster, nodes: u8) -> Result<()> {
             bail!("{}", output(&mut cluster.kubectl(&pods)?)?)
         })?;
     }
-    Ok(())
+    // As long as one of the APIs does not answer, no namespace can be deleted.
+    until("metrics-server answers through the API server", Duration::from_secs(60), || {
+        output(&mut cluster.kubectl(&["get", "--raw", "/apis/metrics.k8s.io/v1beta1"])?).map(drop)
+    })
 }
 
 /// A class of volumes, the default one, and volumes in it: directories of the nodes. One that was let go is emptied.

@@ -51,6 +51,8 @@ pub(crate) fn first(place: &Place) -> Result<()> {
         "ip link add nodes type bridge".to_owned(),
         format!("ip address add {}/24 dev nodes", address(1)),
         "ip link set nodes up".to_owned(),
+        // For what the API server itself asks of a Service: it leads to a pod, but only what has a route is led anywhere.
+        format!("ip route add {SERVICES} dev nodes"),
     ] {
         place.run(&command)?;
     }

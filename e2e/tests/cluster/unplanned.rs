@@ -15,8 +15,8 @@ const NODE_AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// A pod is killed without a word.
 pub(crate) async fn killed_pod(world: &World, load: &Recorded) {
-    let since = Instant::now();
     world.kubectl(&["delete", "pod/shop-1", "--namespace", ORDERS, "--grace-period=0", "--force"]);
+    let since = Instant::now();
     recovered(load, "a pod was killed", since, POD_AWAY_MAX).await;
     world.settled("shop", MEMBERS, CHANGED).await;
 }
@@ -25,8 +25,8 @@ pub(crate) async fn killed_pod(world: &World, load: &Recorded) {
 pub(crate) async fn killed_node(world: &World, load: &Recorded) {
     let there = world.ready("shop").unwrap().iter().filter(|(_, node)| node == "node-2").count();
     assert!((1..MEMBERS).contains(&there), "{there} of {MEMBERS} members are on the node");
-    let since = Instant::now();
     tokio::task::block_in_place(|| world.cluster.kill_node(2).unwrap());
+    let since = Instant::now();
     recovered(load, &format!("a node with {there} members was killed"), since, NODE_AWAY_MAX).await;
     world
         .until("the node is called dead", Duration::from_secs(30), || {

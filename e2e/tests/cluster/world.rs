@@ -1,7 +1,8 @@
 //! The cluster under test, as people work with it: kubectl and Helm, and waits that say what they wait for.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use ordermill_cluster::{Cluster, Tools, output};
@@ -127,14 +128,14 @@ impl World {
 
     /// Forwards a port of this machine to a Service; where, and what ends it.
     pub(crate) fn forward(&self, service: &str) -> (String, Forward) {
-        use std::io::{BufRead as _, BufReader};
         let mut kubectl = self.cluster.kubectl(&["port-forward", "--namespace", ORDERS, service, ":8080"]).unwrap();
         let mut child = kubectl.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
         let address = line.strip_prefix("Forwarding from ").and_then(|rest| rest.split(' ').next());
         let address = address.unwrap_or_else(|| panic!("kubectl port-forward says {line:?}")).to_owned();
-        (format!("http://{address}"), Forward(child))
+        (format!("http://{address}"), Forward { child, _said: said })
     }
 
     /// Waits until `look` finds something, and prints how long it took; what the cluster looks like when it takes too
@@ -200,12 +201,16 @@ impl World {
 
 /// A forwarded port.
 #[derive(Debug)]
-pub(crate) struct Forward(std::process::Child);
+pub(crate) struct Forward {
+    child: Child,
+    /// It ends when nobody listens to what it says.
+    _said: BufReader<ChildStdout>,
+}
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -92,6 +92,8 @@ impl Image {
         for path in &self.directories {
             parents(&mut layer, &mut made, path)?;
             directory(&mut layer, relative(path), USER, 0o750)?;
+            // Not made again, as somebody else's, for what is below it.
+            made.insert(relative(path).to_owned());
         }
         Ok(layer.into_inner()?)
     }

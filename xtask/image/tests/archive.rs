@@ -21,7 +21,7 @@ fn image() -> Image {
         program: Program::read(&std::env::current_exe().unwrap()).unwrap(),
         arguments: vec!["--list".to_owned()],
         ports: vec![8080],
-        directories: vec!["/var/lib/thing".into()],
+        directories: vec!["/var/lib/thing".into(), "/var/lib/thing/below".into()],
     }
 }
 
@@ -72,7 +72,9 @@ fn every_blob_is_what_its_digest_says_and_the_program_is_there_for_a_user_withou
     let headers: BTreeMap<_, _> = headers.collect();
     let program = &headers[config["config"]["Entrypoint"][0].as_str().unwrap()];
     assert_eq!(program.mode().unwrap(), 0o755);
-    assert_eq!(headers["/var/lib/thing"].uid().unwrap(), 65_532);
+    for path in ["/var/lib/thing", "/var/lib/thing/below"] {
+        assert_eq!(headers[path].uid().unwrap(), 65_532, "{path}");
+    }
     // What the system's linker made wants the system's loader, and nothing that could run a command is there.
     assert!(headers.keys().any(|path| path.contains("ld-")), "{:?}", headers.keys());
     assert!(headers.keys().all(|path| !path.contains("/bin/")), "{:?}", headers.keys());
