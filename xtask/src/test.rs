@@ -91,7 +91,8 @@ const NODES: Suite = ("orders on Kubernetes", |arguments| {
         run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e", "--test", "cluster"]);
     test.envs(servers::environment(arguments)?).envs(kubernetes::whole()?);
     // How long everything took is worth seeing when it went well, too.
-    run::check(test.args(["--", "--nocapture"]))
+    test.args(["--", "--nocapture"]);
+    run::check(test)
 });
 
 /// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store.

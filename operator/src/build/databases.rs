@@ -199,6 +199,7 @@ fn stateful_set(cluster: &Cluster, database: Database, part: &Part) -> StatefulS
 
 fn template(cluster: &Cluster, database: Database, part: &Part) -> PodTemplateSpec {
     let selector = database.selector(&cluster.name);
+    let selects = names::selects(selector.clone());
     let config = Volume {
         name: "config".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -222,8 +223,8 @@ fn template(cluster: &Cluster, database: Database, part: &Part) -> PodTemplateSp
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(limits::TERMINATION_SECONDS),
             security_context: Some(pods::restricted_pod()),
-            affinity: Some(pods::apart_by_zone(&names::selects(selector))),
-            topology_spread_constraints: Some(vec![pods::apart_by_node(&names::selects(selector))]),
+            affinity: Some(pods::apart_by_zone(&selects)),
+            topology_spread_constraints: Some(vec![pods::apart_by_node(&selects)]),
             containers: vec![container(cluster, database, part)],
             volumes: Some(vec![config, temporary]),
             ..PodSpec::default()
