@@ -201,8 +201,7 @@ impl Handle {
         clock: clock::Shared,
         store: Arc<dyn Store>,
         committed: watch::Receiver<u64>,
-        mailbox: usize,
-        mailbox_messages: usize,
+        (mailbox, mailbox_messages): (usize, usize),
         (lost, lost_in): (Lost, mpsc::Receiver<ordermill_store::Error>),
     ) -> (Self, Lanes) {
         let (messages, messages_in) = mpsc::channel(mailbox_messages);

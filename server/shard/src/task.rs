@@ -164,8 +164,7 @@ impl Service {
             clock.clone(),
             store.clone(),
             number,
-            limits::MAILBOX,
-            limits::MAILBOX_MESSAGES,
+            (limits::MAILBOX, limits::MAILBOX_MESSAGES),
             (lost.clone(), told),
         );
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
