@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Lots, Mvcc, Plan};
 
+/// How late a write is that is only just late, milliseconds at most.
+const SOON_MS: u64 = 50;
+
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -237,7 +240,9 @@ impl Luck {
         if is(plan.lost_reply) {
             Fate::LostReply
         } else if is(plan.late) {
-            Fate::Late(Duration::from_millis(self.lots.skewed(1, plan.late_ms)))
+            // Some land before their own client's next try, most long after it.
+            let most_ms = if self.lots.below(2) == 0 { plan.late_ms } else { plan.late_ms.min(SOON_MS) };
+            Fate::Late(Duration::from_millis(self.lots.skewed(1, most_ms)))
         } else if is(plan.silent) {
             Fate::Silent
         } else if is(plan.own_conflict) {

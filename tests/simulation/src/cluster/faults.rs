@@ -121,6 +121,10 @@ fn leave(world: &Arc<World>, seat: Seat, lots: &mut Lots, repairs: &mut JoinSet<
 
 /// Has a member leave in order, and starts another at its seat.
 pub(super) async fn replace(world: Arc<World>, seat: Seat, machine: Arc<Machine>, after: Duration, lots: Lots) {
+    // Somebody else may see to it already.
+    if !machine.begins_to_leave() {
+        return;
+    }
     let left = machine.leave().await;
     world.log.tell(format_args!("-- {} has left: {left:?}", machine.node));
     // It may have died meanwhile, and the seat may be another's.

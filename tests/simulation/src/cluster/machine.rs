@@ -126,9 +126,13 @@ impl Machine {
         self.client.cut_off(time);
     }
 
+    /// Says whether nobody has told it to leave yet; somebody has from now on.
+    pub(super) fn begins_to_leave(&self) -> bool {
+        !self.leaving.swap(true, Ordering::Relaxed)
+    }
+
     /// Hands the shards over and ends in order; says how that went. It ends in any case.
     pub(super) async fn leave(&self) -> Result<(), String> {
-        self.leaving.store(true, Ordering::Relaxed);
         let closed = self.router.close().await.map_err(|error| error.to_string());
         drop(self.stop.lock().take());
         self.died.notify_waiters();

@@ -123,7 +123,7 @@ async fn live(world: &Arc<World>, (seed, settings): (u64, &Settings), lots: &mut
     if settings.faults {
         breaking.push(tokio::spawn(faults::run(world.clone(), lots.branch())));
     }
-    if !settings.faults || lots.below(2) == 0 {
+    if !settings.faults || lots.below(3) > 0 {
         breaking.push(tokio::spawn(upgrade::run(world.clone(), lots.branch())));
     }
     if settings.splits {

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Upgrades all members, or begins to; perhaps it is taken back once on the way.
 pub(super) async fn run(world: Arc<World>, mut lots: Lots) {
     sleep(Duration::from_millis(lots.skewed(2_000, 15_000))).await;
-    if lots.below(3) == 0 {
+    if lots.below(2) == 0 {
         let far = 1 + lots.below(SEATS);
         world.log.fault("upgrade", format_args!("seats 1 to {far} shall be upgraded, and go back"));
         roll(&world, NEWER, 1..=far, &mut lots).await;
