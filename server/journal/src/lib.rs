@@ -71,7 +71,8 @@ mod tests {
             parent: None,
         };
         assert_eq!(hex(&record.encode_to_vec()), "08011005180620072a060a016b1201762a030a01643206100118022001");
-        let first = Record { format: FORMAT, parent: Some(RecordParent { shard: 3, number: 300 }), ..Record::default() };
+        let first =
+            Record { format: FORMAT, parent: Some(RecordParent { shard: 3, number: 300 }), ..Record::default() };
         assert_eq!(hex(&first.encode_to_vec()), "08013a05080310ac02");
         assert_eq!(
             hex(&order().encode_to_vec()),

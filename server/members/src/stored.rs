@@ -72,7 +72,11 @@ fn stored_shard(shard: &Shard) -> MapShardValue {
         },
         from: shard.from.map(|from| from.0),
         moved_ms: shard.moved_ms,
-        split: shard.split.map(|Split { at, left, right }| MapSplitValue { at: at.into(), left: left.0, right: right.0 }),
+        split: shard.split.map(|Split { at, left, right }| MapSplitValue {
+            at: at.into(),
+            left: left.0,
+            right: right.0,
+        }),
     }
 }
 

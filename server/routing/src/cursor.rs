@@ -111,9 +111,10 @@ impl Cursor {
     /// Goes on from every split shard that was read to its end to those it was split into; says whether there
     /// was one.
     pub(crate) fn advance(&mut self, view: &View) -> bool {
-        let ended = view.split().iter().filter(|one| {
-            self.positions.get(&one.id).is_some_and(|position| position.record >= one.number)
-        });
+        let ended = view
+            .split()
+            .iter()
+            .filter(|one| self.positions.get(&one.id).is_some_and(|position| position.record >= one.number));
         let ended: Vec<_> = ended.collect();
         for one in &ended {
             self.positions.remove(&one.id);
@@ -172,7 +173,9 @@ mod tests {
         assert_eq!(Cursor::of_text(&text), Some(cursor.clone()));
         assert_eq!(text, "AoQHAKwCAgf___________8BAP__BwAA");
         let with = |bytes: &[u8]| Cursor::of_text(&URL_SAFE_NO_PAD.encode(bytes));
-        for nonsense in [&[][..], &[2], &[2, 5], &[2, 5, 0], &[2, 5, 0, 1], &[2, 5, 0, 1, 0, 0, 1, 0], &[3, 1, 1, 1, 1], &[1]] {
+        for nonsense in
+            [&[][..], &[2], &[2, 5], &[2, 5, 0], &[2, 5, 0, 1], &[2, 5, 0, 1, 0, 0, 1, 0], &[3, 1, 1, 1, 1], &[1]]
+        {
             assert_eq!(with(nonsense), None, "{nonsense:?}");
         }
         assert_eq!(Cursor::of_text("nonsense!"), None);

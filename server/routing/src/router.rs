@@ -8,8 +8,7 @@ use bytes::Bytes;
 use ordermill_journal::FORMAT;
 use ordermill_members::{Formats, Incarnation, Member, Parent};
 use ordermill_order::{
-    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation,
-    preview,
+    Action, Command, IdempotencyKey, Item, NewOrder, Order, OrderId, Outcome, Partition, Refusal, Reservation, preview,
 };
 use ordermill_peer::Peers;
 use ordermill_shard::{Keys, Row, Unflushed, decode_row};

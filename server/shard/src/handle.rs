@@ -127,7 +127,10 @@ pub(crate) enum Read {
     /// Flush what has changed so far, go on, and say whether that is done.
     Flush(oneshot::Sender<bool>),
     /// Finish what has queued, flush, stop, and say when that is done; end the journal if it shall be sealed.
-    Close { seal: bool, reply: oneshot::Sender<Result<(), Error>> },
+    Close {
+        seal: bool,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
 }
 
 /// The receiving ends.

@@ -75,10 +75,8 @@ impl World {
     }
 
     async fn split(&self, shard: ShardId, at: Option<u16>) {
-        until("the split to be taken on", async || {
-            self.router.administrate(Change::Split { shard, at }).await.is_ok()
-        })
-        .await;
+        until("the split to be taken on", async || self.router.administrate(Change::Split { shard, at }).await.is_ok())
+            .await;
         until("the split to be done", async || self.map().was_split(shard).is_some()).await;
     }
 
@@ -321,7 +319,8 @@ fn base64_of(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for part in bytes.chunks(3) {
-        let number = part.iter().chain(&[0; 2][..3 - part.len()]).fold(0_usize, |all, byte| all << 8 | usize::from(*byte));
+        let number =
+            part.iter().chain(&[0; 2][..3 - part.len()]).fold(0_usize, |all, byte| all << 8 | usize::from(*byte));
         let digits = (0..=part.len()).map(|at| char::from(DIGITS[number >> (18 - 6 * at) & 63]));
         text.extend(digits);
     }
