@@ -160,11 +160,13 @@ fn certificates(directory: &Path) {
     write("accounts.pub", accounts.public_key_pem());
 }
 
-fn free_port() -> u16 {
+/// A port of the loopback that nobody uses.
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn variable(name: &str) -> PathBuf {
+/// The file that a variable names.
+pub fn variable(name: &str) -> PathBuf {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists()).unwrap_or_else(|| {
         panic!(
             "{name} names no file: run the tests with `cargo xtask test`, or set it to the path that \

@@ -9,13 +9,16 @@ mod audit;
 mod control_plane;
 mod operator;
 mod process;
+mod proxy;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use audit::{Audit, Use};
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, free_port, variable};
 pub use operator::{Operator, namespace};
+pub use process::Process;
+pub use proxy::{Answer, Proxy};
 
 /// The longest that a test waits for something that should come.
 pub const LONG: Duration = Duration::from_mins(1);

@@ -10,9 +10,9 @@ use kube::{Client, ResourceExt as _};
 use ordermill_operator::rights;
 use serde_json::json;
 
-use crate::ControlPlane;
 use crate::binary;
 use crate::process::Process;
+use crate::{ControlPlane, Proxy};
 
 const NAME: &str = "ordermill-operator";
 
@@ -25,7 +25,17 @@ pub struct Operator {
 impl Operator {
     /// Starts it as `identity`, over all namespaces or those that are named.
     pub fn start(control_plane: &ControlPlane, identity: &str, namespaces: &[&str]) -> Self {
+        Self::start_with(control_plane, identity, namespaces, None)
+    }
+
+    /// The same, which reaches pods and PD where a test says that they are.
+    pub fn start_through(control_plane: &ControlPlane, identity: &str, proxy: &Proxy) -> Self {
+        Self::start_with(control_plane, identity, &[], Some(proxy))
+    }
+
+    fn start_with(control_plane: &ControlPlane, identity: &str, namespaces: &[&str], proxy: Option<&Proxy>) -> Self {
         let mut arguments = vec!["run".to_owned(), "--listen=127.0.0.1:0".to_owned(), format!("--identity={identity}")];
+        arguments.extend(proxy.map(|proxy| format!("--proxy={}", proxy.url())));
         if !namespaces.is_empty() {
             arguments.push(format!("--namespaces={}", namespaces.join(",")));
         }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A process whose output goes to a file.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -15,7 +15,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts it; the log is `directory/name.log`.
-    pub(crate) fn start<S: AsRef<OsStr>>(
+    pub fn start<S: AsRef<OsStr>>(
         name: &str,
         program: &Path,
         directory: &Path,
@@ -35,21 +35,31 @@ impl Process {
     }
 
     /// Fails if it has ended by itself.
-    pub(crate) fn check(&mut self) {
+    pub fn check(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("{} ended with {status}", self.name);
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it has ended; whether it said that all went well.
+    pub fn ended_well(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
     /// Tells it to stop and waits; whether it said that all went well.
-    pub(crate) fn stop(&mut self) -> bool {
+    pub fn stop(&mut self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().success()
     }
 
     /// What it logged.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

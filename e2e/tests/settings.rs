@@ -5,7 +5,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use ordermill_operator::validate::{Defaults, validate};
+use ordermill_operator::build::Stage;
+use ordermill_operator::validate::{Defaults, Running, validate};
 use ordermill_operator::{OrderCluster, build};
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ fn file(spec: Value) -> String {
     let mut cluster = OrderCluster::new("shop", serde_json::from_value(spec).unwrap());
     cluster.metadata.uid = Some("1".to_owned());
     let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() };
-    let built = build::objects(&validate(&cluster, None, &defaults).unwrap());
+    let built = build::objects(&validate(&cluster, &Running::default(), &defaults).unwrap(), Stage::ALL);
     let settings = built.iter().find(|object| object.resource.kind == "ConfigMap").unwrap();
     settings.body["data"]["ordermill.toml"].as_str().unwrap().to_owned()
 }

@@ -95,9 +95,9 @@ async fn reconciled(guard: Shared, state: Arc<State>) -> Result<Action, Error> {
     let took = state.context.clock.elapsed().saturating_sub(begun);
     metrics::histogram!("ordermill_operator_reconcile_seconds").record(took.as_secs_f64());
     metrics::counter!("ordermill_operator_reconciles_total", "ok" => done.is_ok().to_string()).increment(1);
-    done?;
+    let next = done?;
     state.succeeded(&guard);
-    Ok(Action::requeue(limits::RESYNC))
+    Ok(Action::requeue(next))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]

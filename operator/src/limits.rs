@@ -23,6 +23,21 @@ pub const LEASE_SECONDS: u64 = 15;
 /// How long before that it renews, seconds: three tries.
 pub const LEASE_GRACE_SECONDS: u64 = 5;
 
+/// Longest call to PD or a member, the connection included.
+pub const ASK: Duration = Duration::from_secs(5);
+/// Longest wait for a connection to PD or a member.
+pub const ASK_CONNECT: Duration = Duration::from_secs(2);
+/// Longest answer of PD or a member, bytes: 1,000 stores, or the measurements of one member.
+pub const ANSWER_BYTES: usize = 8 << 20;
+/// How often PD is looked at while the store is whole.
+pub const STORE_RESYNC: Duration = Duration::from_secs(30);
+/// How often members are looked at while an upgrade is under way.
+pub const UPGRADE_WAIT: Duration = Duration::from_secs(2);
+/// How often the load of members is looked at.
+pub const SCALE_LOOK: Duration = Duration::from_secs(15);
+/// How often while it is not.
+pub const STORE_WAIT: Duration = Duration::from_secs(3);
+
 /// How long a pod that is told to stop still serves, seconds: until every node has heard of it.
 pub const PRE_STOP_SECONDS: i64 = 5;
 /// Longest stop of a pod, seconds: the above, 20 s of requests that end, and shards handed over.

@@ -8,8 +8,10 @@ use futures::future::join_all;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Config};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use ordermill_operator::ask::Asker;
 use ordermill_operator::leader::Leadership;
 use ordermill_operator::reconcile::Context;
+use ordermill_operator::scaling::Memory;
 use ordermill_operator::validate::Defaults;
 use ordermill_operator::{MANAGER, controller, limits, manifest, web};
 use ordermill_station::clock;
@@ -64,6 +66,10 @@ struct Run {
     /// The tag of that image for new clusters
     #[arg(long, env = "ORDERMILL_OPERATOR_VERSION", value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
     version_default: String,
+
+    /// Call PD and members through this HTTP proxy, for an operator that runs outside of the cluster
+    #[arg(long, env = "ORDERMILL_OPERATOR_PROXY", value_name = "URL")]
+    proxy: Option<String>,
 
     /// Which logs are written, as JSON, to standard error
     #[arg(long, env = "ORDERMILL_OPERATOR_LOG_FILTER", value_name = "FILTER", default_value = "info")]
@@ -130,6 +136,8 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             client: calling.clone(),
             recorder: Recorder::new(calling, reporter),
             clock: clock::System::shared(),
+            memory: Memory::default(),
+            asker: Asker::new(settings.proxy.as_deref()).context("the proxy is none")?,
             defaults: Defaults { repository: settings.repository, version: settings.version_default },
         };
         let namespaces: Vec<Option<String>> = match settings.namespaces {

@@ -8,6 +8,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt};
 
 use crate::build::{self, names};
+use crate::validate::Running;
 
 /// An object that is there.
 #[derive(Clone, Debug)]
@@ -31,6 +32,19 @@ impl Observed {
         let live =
             self.objects.iter().find(|live| live.resource.kind == "StatefulSet" && live.object.name_any() == name)?;
         live.object.clone().try_parse().ok()
+    }
+
+    /// Whether PD's members were told once to join what is there.
+    pub fn joins(&self, cluster: &str) -> bool {
+        let name = names::Database::Pd.of(cluster);
+        let map = self.objects.iter().find(|live| live.resource.kind == "ConfigMap" && live.object.name_any() == name);
+        map.is_some_and(|map| build::joins(&map.object.data))
+    }
+
+    /// The images that were built into the StatefulSets of a cluster.
+    pub fn running(&self, cluster: &str) -> Running {
+        let [pd, tikv] = [names::Database::Pd, names::Database::Tikv].map(|database| self.image(&database.of(cluster)));
+        Running { members: self.image(cluster), pd, tikv }
     }
 
     /// The image that was built into the StatefulSet of that name.

@@ -8,13 +8,16 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 
 use crate::build;
+use crate::upgrade::Step;
 use crate::validate::Cluster;
 
 /// Keeps the members that there are until all of them are as the spec says; stopping all of them waits for nothing.
-pub fn pace(mut cluster: Cluster, live: Option<&StatefulSet>) -> Cluster {
+///
+/// An upgrade that was taken back replaces nobody any longer.
+pub fn pace(mut cluster: Cluster, live: Option<&StatefulSet>, step: Step) -> Cluster {
     let there = live.and_then(|live| live.spec.as_ref()?.replicas).unwrap_or_default();
     let fewer = (1..there).contains(&cluster.spec.replicas);
-    if fewer && live.is_some_and(|live| rolls(&cluster, live)) {
+    if fewer && step != Step::RolledBack && live.is_some_and(|live| rolls(&cluster, live)) {
         cluster.spec.replicas = there;
     }
     cluster
@@ -35,7 +38,7 @@ mod tests {
 
     use super::*;
     use crate::crd::OrderCluster;
-    use crate::validate::{Defaults, validate};
+    use crate::validate::{Defaults, Running, validate};
 
     fn cluster(replicas: i32, cache_mib: u32) -> Cluster {
         let spec = json!({
@@ -45,7 +48,7 @@ mod tests {
         let mut cluster = OrderCluster::new("shop", serde_json::from_value(spec).unwrap());
         cluster.metadata.uid = Some("1".to_owned());
         let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() };
-        validate(&cluster, None, &defaults).unwrap()
+        validate(&cluster, &Running::default(), &defaults).unwrap()
     }
 
     /// A StatefulSet of 3 that was built with 128 MiB, of which so many pods are updated.
@@ -61,12 +64,12 @@ mod tests {
 
     #[test]
     fn members_go_once_the_others_are_replaced() {
-        let next = |asked: Cluster, live: &StatefulSet| pace(asked, Some(live)).spec.replicas;
+        let next = |asked: Cluster, live: &StatefulSet| pace(asked, Some(live), Step::None).spec.replicas;
         assert_eq!(next(cluster(1, 128), &live(3)), 1);
         assert_eq!(next(cluster(1, 256), &live(3)), 3, "others would be replaced");
         assert_eq!(next(cluster(1, 128), &live(1)), 3, "others are being replaced");
         assert_eq!(next(cluster(5, 256), &live(3)), 5, "more may come at any time");
         assert_eq!(next(cluster(0, 256), &live(1)), 0, "a stop waits for nothing");
-        assert_eq!(pace(cluster(1, 128), None).spec.replicas, 1);
+        assert_eq!(pace(cluster(1, 128), None, Step::None).spec.replicas, 1);
     }
 }

@@ -3,6 +3,7 @@
 //! Holds no state of its own: a restarted operator goes on from what is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
@@ -11,10 +12,16 @@ use kube::{Client, Resource, ResourceExt};
 use ordermill_station::clock;
 use serde_json::json;
 
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::ask::{self, Asker};
+use crate::build::names;
+use crate::crd::{Condition, OrderCluster, OrderClusterStatus, UpgradeStatus};
+use crate::observe::Observed;
+use crate::pd::{Pd, Seen};
+use crate::rolling;
+use crate::scaling::Memory;
 use crate::status::{self, Facts};
 use crate::validate::{self, Defaults, Refusal};
-use crate::{MANAGER, apply, build, limits, observe, pace};
+use crate::{MANAGER, advance, apply, build, limits, observe, stage};
 
 /// Why a reconciliation has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +46,17 @@ pub struct Context {
     pub recorder: Recorder,
     /// The time.
     pub clock: clock::Shared,
+    /// For calls to PD and to members.
+    pub asker: Asker,
+    /// What is remembered of loads.
+    pub memory: Memory,
     /// The image of members that name none.
     pub defaults: Defaults,
 }
 
 /// Makes it so, and says how it is.
-pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context) -> Result<(), Error> {
+/// Answers when it is to be looked at again.
+pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context) -> Result<Duration, Error> {
     let cluster = match &guard.0 {
         Ok(cluster) => cluster,
         // The others are not kept waiting for one that cannot be read, by this version at least.
@@ -53,36 +65,96 @@ pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context
             metrics::counter!("ordermill_operator_unreadable_total").increment(1);
             let event = event(EventType::Warning, "Unreadable", invalid.to_string());
             context.recorder.publish(&event, &guard.object_ref(&())).await.map_err(Box::new)?;
-            return Ok(());
+            return Ok(limits::RESYNC);
         }
     };
     // What is owned goes with its owner: the API server sees to that.
     if cluster.metadata.deletion_timestamp.is_some() {
-        return Ok(());
+        context.memory.forget(&cluster.uid().unwrap_or_default());
+        return Ok(limits::RESYNC);
     }
     tokio::time::timeout(limits::RECONCILE, whole(cluster, context)).await.map_err(|_| Error::Late)?
 }
 
-async fn whole(cluster: &OrderCluster, context: &Context) -> Result<(), Error> {
+async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Error> {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     let uid = cluster.uid().unwrap_or_default();
     let mut observed = observe::observe(&context.client, &namespace, &name, &uid).await.map_err(Box::new)?;
-    let checked = validate::validate(cluster, observed.image(&name).as_deref(), &context.defaults);
+    let checked = validate::validate(cluster, &observed.running(&name), &context.defaults);
+    let store = look(cluster, &observed, context).await;
+    let stage = stage::of(cluster, &observed, store.as_ref());
+    let mut running = None;
+    let mut scaled = cluster.status.as_ref().and_then(|status| status.scaling.clone());
+    let mut upgrade = cluster.status.as_ref().and_then(|status| status.upgrade.clone());
     let (refusal, applied) = match checked {
         Err(refusal) => (Some(refusal), Ok(())),
         Ok(_) if cluster.spec.suspend => (None, Ok(())),
         Ok(valid) => {
-            let paced = pace::pace(valid, observed.stateful_set(&name).as_ref());
-            let built = build::objects(&paced);
+            let live = observed.stateful_set(&name);
+            let next = advance::members(cluster, valid, live.as_ref(), context).await.map_err(Box::new)?;
+            (running, scaled, upgrade) = (next.pods.image(), next.scaling, next.upgrade);
+            // Why it goes back is written down before anything is: nothing else would remember it.
+            if next.decision.refuse {
+                metrics::counter!("ordermill_operator_rollbacks_total").increment(1);
+                remember(cluster, upgrade.clone(), context).await?;
+            }
+            let built = build::objects(&next.cluster, stage);
             let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
+            if applied.is_ok() {
+                rolling::take_back(&context.client, &namespace, &next.decision, &next.pods).await.map_err(Box::new)?;
+            }
+            keep_copies(cluster, store.as_ref(), context).await;
             (taken(&applied), applied)
         }
     };
     let set = observed.stateful_set(&name);
     let now = now(&context.clock);
-    let facts = Facts { cluster, refusal: refusal.as_ref(), stateful_set: set.as_ref(), now: &now };
-    tell(cluster, status::of(&facts), context).await?;
-    Ok(applied?)
+    let facts = Facts {
+        cluster,
+        refusal: refusal.as_ref(),
+        stateful_set: set.as_ref(),
+        stage,
+        store: store.as_ref(),
+        upgrade,
+        scaling: scaled,
+        image: running,
+        now: &now,
+    };
+    let status = status::of(&facts);
+    let next = stage::look_again(cluster, &status);
+    tell(cluster, status, context).await?;
+    applied?;
+    Ok(next)
+}
+
+/// Writes down that a template is refused, with the status as it was.
+async fn remember(cluster: &OrderCluster, upgrade: Option<UpgradeStatus>, context: &Context) -> Result<(), Error> {
+    let status = OrderClusterStatus { upgrade, ..cluster.status.clone().unwrap_or_default() };
+    tell(cluster, status, context).await
+}
+
+/// How PD and TiKV are, where the operator runs them and has begun to.
+async fn look(cluster: &OrderCluster, observed: &Observed, context: &Context) -> Option<Result<Seen, ask::Error>> {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    stage::managed(cluster)?;
+    observed.stateful_set(&names::Database::Pd.of(&name))?;
+    Some(Pd::at(&context.asker, &names::pd_endpoint(&name, &namespace)).look().await)
+}
+
+/// More copies once there are stores for them: PD was told a number when it was formed, and keeps its own.
+async fn keep_copies(cluster: &OrderCluster, store: Option<&Result<Seen, ask::Error>>, context: &Context) {
+    let (Some(managed), Some(Ok(seen))) = (stage::managed(cluster), store) else { return };
+    let copies = managed.copies();
+    if seen.copies.is_none_or(|now| now >= copies) || seen.up() < copies as usize {
+        return;
+    }
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let pd = Pd::at(&context.asker, &names::pd_endpoint(&name, &namespace));
+    match pd.keep_copies(copies).await {
+        Ok(()) => tracing::info!(name, copies, "PD keeps more copies"),
+        // The next look tries again, and the status says how many there are.
+        Err(error) => tracing::warn!(name, %error, "PD was not told how many copies to keep"),
+    }
 }
 
 /// An object that is somebody else's stands against the spec until a person has decided.
@@ -135,10 +207,13 @@ fn event(type_: EventType, reason: &str, note: String) -> Event {
     Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".to_owned(), secondary: None }
 }
 
+/// The time, in whole seconds: what kubectl shows.
+pub(crate) fn seconds(clock: &clock::Shared) -> i64 {
+    i64::try_from(clock.now_ms() / 1_000).unwrap_or_default()
+}
+
 fn now(clock: &clock::Shared) -> String {
-    // Whole seconds: what kubectl shows.
-    let seconds = i64::try_from(clock.now_ms() / 1_000).unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+    jiff::Timestamp::from_second(seconds(clock)).unwrap_or_default().to_string()
 }
 
 /// A resource that is shared with the queue.

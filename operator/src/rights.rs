@@ -21,6 +21,8 @@ pub fn watched() -> Vec<PolicyRule> {
         rule("ordermill.io", &["orderclusters"], &["list", "watch"]),
         rule("ordermill.io", &["orderclusters/status"], &["patch"]),
         rule("", &["configmaps", "serviceaccounts", "services"], OWNED),
+        // Pods are read for upgrades, and those that are taken back are deleted.
+        rule("", &["pods"], &["list", "delete"]),
         rule("apps", &["statefulsets"], OWNED),
         rule("networking.k8s.io", &["networkpolicies"], OWNED),
         // The only kind that a cluster can have and then not: a single member has no budget.

@@ -2,11 +2,15 @@
 //!
 //! The same facts give the same status, the times of its conditions included: else the operator would wake itself for ever.
 
+mod store;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
-use crate::build::{self, names};
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus};
+use crate::ask;
+use crate::build::{self, Stage, names};
+use crate::crd::{Condition, OrderCluster, OrderClusterStatus, ScalingStatus, UpgradeStatus};
+use crate::pd::Seen;
 use crate::validate::Refusal;
 
 /// Everything that a status is made of.
@@ -18,6 +22,16 @@ pub struct Facts<'a> {
     pub refusal: Option<&'a Refusal>,
     /// Its StatefulSet, if it is there.
     pub stateful_set: Option<&'a StatefulSet>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// How PD and TiKV are, where the operator runs them and has begun to.
+    pub store: Option<&'a Result<Seen, ask::Error>>,
+    /// The upgrade that is under way, or was taken back.
+    pub upgrade: Option<UpgradeStatus>,
+    /// How many members there should be.
+    pub scaling: Option<ScalingStatus>,
+    /// What the pods run, where they were read; else what they shall run is told.
+    pub image: Option<String>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -39,16 +53,26 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         Some(refusal) => ("False", refusal.reason, refusal.message.clone()),
         None => ("True", "Valid", "The spec can be carried out.".to_owned()),
     };
+    let store = store::of(facts);
+    let waits = store.as_ref().map(|store| &store.condition).filter(|condition| condition.0 != "True");
     let available = match (set, ready) {
+        (None, _) if waits.is_some() => {
+            ("False", "WaitsForStore", waits.map(|waits| waits.2.clone()).unwrap_or_default())
+        }
         (None, _) => ("False", "NotBuilt", "There are no members yet.".to_owned()),
         (_, 0) if built == 0 => ("False", "Stopped", "No members are asked for: spec.replicas is 0.".to_owned()),
         (_, 0) => ("False", "NoMemberReady", format!("None of {built} members serves yet.")),
         _ => ("True", "Serving", format!("{ready} of {built} members serve.")),
     };
+    let draining = facts.scaling.as_ref().map_or(&[][..], |scaling| scaling.draining.as_slice());
     let progressing = if spec.suspend {
         ("False", "Suspended", "spec.suspend is true: nothing is changed.".to_owned())
     } else if facts.refusal.is_some() {
         ("False", "Refused", "Nothing is changed until the spec can be carried out.".to_owned())
+    } else if let Some(upgrade) = &facts.upgrade {
+        upgrading(upgrade)
+    } else if !draining.is_empty() {
+        ("True", "Draining", format!("{} hand their shards over, and go then.", draining.join(", ")))
     } else if settled {
         ("False", "Settled", "All members are as the spec says.".to_owned())
     } else {
@@ -59,9 +83,17 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         (Some(refusal), _) => refusal.reason,
         _ if spec.suspend => "Suspended",
         (_, "False") => available.1,
+        _ if waits.is_some() => waits.map_or("", |waits| waits.1),
+        _ if facts.upgrade.is_some() || !draining.is_empty() => progressing.1,
         _ if settled => "Running",
         _ => progressing.1,
     };
+    let mut conditions = vec![
+        condition(facts, "Accepted", accepted),
+        condition(facts, "Available", available.clone()),
+        condition(facts, "Progressing", progressing),
+    ];
+    conditions.extend(store.as_ref().map(|store| condition(facts, "StoreReady", store.condition.clone())));
     let kind = if spec.storage.tikv.is_some() { "tikv" } else { "embedded" };
     let namespace = cluster.namespace().unwrap_or_default();
     OrderClusterStatus {
@@ -72,14 +104,24 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         ready_replicas: ready,
         updated_replicas: updated,
         selector: Some(names::selector_text(&name)),
-        image: set.and_then(|set| set.annotations().get(build::IMAGE).cloned()),
+        image: facts.image.clone().or_else(|| set.and_then(|set| set.annotations().get(build::IMAGE).cloned())),
         storage: Some(kind.to_owned()),
         endpoint: set.map(|_| format!("http://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
-        conditions: vec![
-            condition(facts, "Accepted", accepted),
-            condition(facts, "Available", available),
-            condition(facts, "Progressing", progressing),
-        ],
+        scaling: facts.scaling.clone(),
+        upgrade: facts.upgrade.clone(),
+        store: store.map(|store| store.status),
+        conditions,
+    }
+}
+
+fn upgrading(upgrade: &UpgradeStatus) -> (&'static str, &'static str, String) {
+    let message = format!("{}: {}.", upgrade.to, upgrade.message);
+    match upgrade.step.as_str() {
+        "Preflight" => ("True", "UpgradePreflight", message),
+        "Canary" => ("True", "UpgradeCanary", message),
+        "RollingBack" => ("True", "RollingBack", message),
+        "RolledBack" => ("False", "RolledBack", message),
+        _ => ("True", "Upgrading", message),
     }
 }
 
@@ -136,7 +178,17 @@ mod tests {
         set: Option<&StatefulSet>,
         now: &str,
     ) -> OrderClusterStatus {
-        of(&Facts { cluster, refusal, stateful_set: set, now })
+        of(&Facts {
+            cluster,
+            refusal,
+            stateful_set: set,
+            stage: Stage::ALL,
+            store: None,
+            upgrade: None,
+            scaling: None,
+            image: None,
+            now,
+        })
     }
 
     fn conditions(status: &OrderClusterStatus) -> Vec<&str> {

@@ -2,11 +2,14 @@
 //!
 //! Turns a resource into something that can be built, or says what stands against it. Calls nobody.
 
+mod databases;
+
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
+pub use self::databases::{Databases, Part};
 use crate::build::names;
 use crate::crd::{OrderCluster, OrderClusterSpec};
 
@@ -34,6 +37,21 @@ pub struct Cluster {
     pub image: String,
     /// What is laid over the pod template.
     pub overlay: Option<PodTemplateSpec>,
+    /// Members below this number are left as they are.
+    pub partition: i32,
+    /// PD and TiKV, where the operator runs them.
+    pub databases: Option<Databases>,
+}
+
+/// What runs already: the images that were built into StatefulSets before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// The members'.
+    pub members: Option<String>,
+    /// PD's.
+    pub pd: Option<String>,
+    /// TiKV's.
+    pub tikv: Option<String>,
 }
 
 /// Why a resource cannot be built.
@@ -45,22 +63,26 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Checks a resource. `running` is the image that was built into its StatefulSet before, if there is one.
-pub fn validate(cluster: &OrderCluster, running: Option<&str>, defaults: &Defaults) -> Result<Cluster, Refusal> {
+/// Checks a resource.
+pub fn validate(cluster: &OrderCluster, running: &Running, defaults: &Defaults) -> Result<Cluster, Refusal> {
     let refusal = |reason, message: &str| Refusal { reason, message: message.to_owned() };
     let Some(owner) = cluster.controller_owner_ref(&()) else {
         return Err(refusal("Incomplete", "the resource has no name and uid yet"));
     };
     let spec = cluster.spec.clone();
-    let image = match (&spec.image, &spec.version, running) {
+    let image = match (&spec.image, &spec.version, &running.members) {
         (Some(image), _, _) => image.clone(),
         (None, Some(version), _) => format!("{}:{version}", defaults.repository),
         // A newer operator must not restart members that nobody asked it to.
-        (None, None, Some(running)) => running.to_owned(),
+        (None, None, Some(running)) => running.clone(),
         (None, None, None) => format!("{}:{}", defaults.repository, defaults.version),
     };
     let overlay = spec.pod_template.clone().map(|overlay| pod_template(overlay, &cluster.name_any())).transpose()?;
+    let managed = spec.storage.tikv.as_ref().and_then(|tikv| tikv.managed.as_ref());
+    let databases = managed.map(|managed| databases::of(managed, running)).transpose()?;
     Ok(Cluster {
+        databases,
+        partition: 0,
         name: cluster.name_any(),
         namespace: cluster.namespace().unwrap_or_default(),
         owner,
@@ -129,7 +151,10 @@ mod tests {
 
     #[test]
     fn a_newer_operator_leaves_the_image_that_runs() {
-        let image = |spec: Value, running| validate(&cluster(spec), running, &defaults()).unwrap().image;
+        let image = |spec: Value, running: Option<&str>| {
+            let running = Running { members: running.map(str::to_owned), ..Running::default() };
+            validate(&cluster(spec), &running, &defaults()).unwrap().image
+        };
         assert_eq!(image(json!({}), None), "registry/ordermill:2");
         assert_eq!(image(json!({}), Some("registry/ordermill:1")), "registry/ordermill:1");
         assert_eq!(image(json!({"version": "3"}), Some("registry/ordermill:1")), "registry/ordermill:3");
@@ -138,8 +163,9 @@ mod tests {
 
     #[test]
     fn an_overlay_that_cannot_be_laid_over_is_named() {
-        let refused =
-            |overlay: Value| validate(&cluster(json!({"podTemplate": overlay})), None, &defaults()).unwrap_err();
+        let refused = |overlay: Value| {
+            validate(&cluster(json!({"podTemplate": overlay})), &Running::default(), &defaults()).unwrap_err()
+        };
         let message = refused(json!({"spec": {"containers": "none"}})).message;
         assert!(message.contains("no pod template"), "{message}");
         let message = refused(json!({"metadata": {"labels": {"app.kubernetes.io/name": "x"}}})).message;
@@ -152,7 +178,10 @@ mod tests {
     fn an_amount_may_be_a_number() {
         let resources = json!({"limits": {"cpu": 2, "memory": "1Gi"}});
         let overlay = json!({"spec": {"containers": [{"name": "ordermill", "resources": resources}]}});
-        let overlay = validate(&cluster(json!({"podTemplate": overlay})), None, &defaults()).unwrap().overlay.unwrap();
+        let overlay = validate(&cluster(json!({"podTemplate": overlay})), &Running::default(), &defaults())
+            .unwrap()
+            .overlay
+            .unwrap();
         let limits = overlay.spec.unwrap().containers[0].resources.clone().unwrap().limits.unwrap();
         assert_eq!((limits["cpu"].0.as_str(), limits["memory"].0.as_str()), ("2", "1Gi"));
     }

@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ordermill_operator::validate::{Defaults, validate};
+use ordermill_operator::build::Stage;
+use ordermill_operator::validate::{Defaults, Running, validate};
 use ordermill_operator::{OrderCluster, build, manifest, rights};
 use serde_json::Value;
 
@@ -84,14 +85,15 @@ fn golden_inputs() -> Vec<PathBuf> {
 #[test]
 fn what_is_built_is_as_committed() {
     let inputs = golden_inputs();
-    assert_eq!(inputs.len(), 3);
+    assert_eq!(inputs.len(), 5);
     for input in inputs {
         let mut cluster: OrderCluster = serde_saphyr::from_str(&fs::read_to_string(&input).unwrap()).unwrap();
         cluster.metadata.namespace = Some("orders".to_owned());
         cluster.metadata.uid = Some("00000000-0000-0000-0000-000000000001".to_owned());
         let defaults = Defaults { repository: "ghcr.io/ordermill/ordermill".to_owned(), version: "0.1.0".to_owned() };
-        let built = build::objects(&validate(&cluster, None, &defaults).unwrap());
-        assert_eq!(built, build::objects(&validate(&cluster, None, &defaults).unwrap()), "built twice, differs");
+        let build = || build::objects(&validate(&cluster, &Running::default(), &defaults).unwrap(), Stage::ALL);
+        let built = build();
+        assert_eq!(built, build(), "built twice, differs");
         let fresh: String = built.iter().map(|object| format!("---\n{}", manifest::yaml(&object.body))).collect();
         let name = input.file_name().unwrap().to_str().unwrap().replace(".in.yaml", ".out.yaml");
         check(&input.with_file_name(name), &fresh);

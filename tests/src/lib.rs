@@ -5,9 +5,11 @@ pub mod conformance;
 pub mod disk;
 pub mod engine;
 pub mod load;
+pub mod members;
 pub mod network;
 pub mod process;
 pub mod retail;
+pub mod tls;
 pub mod watched;
 
 /// The seed of a test that draws lots: that of `ORDERMILL_SEED`, else a fresh one. Print it.

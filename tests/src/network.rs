@@ -61,6 +61,11 @@ impl Network {
         IpAddr::V4(Ipv4Addr::new(10, 77, self.subnet, machine.wrapping_add(1)))
     }
 
+    /// The address of the test itself, which every machine reaches.
+    pub fn own_address(&self) -> IpAddr {
+        self.address(TEST)
+    }
+
     fn add_machine(&self, machine: u8) {
         let name = self.name(machine);
         ip(&["netns", "add", &name]);

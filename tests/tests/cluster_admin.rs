@@ -10,8 +10,9 @@ use ordermill_api::{
 };
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::load::Load;
+use ordermill_tests::members::Members;
 use ordermill_tests::process::feed::{check_complete, events};
-use ordermill_tests::process::{Http, Orderctl, Server, Settings, audit, in_time, problem, until};
+use ordermill_tests::process::{Http, Orderctl, audit, in_time, problem, until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,38 +22,8 @@ const MEMBERS: usize = 3;
 const SHARDS: usize = 12;
 const CUSTOMERS: usize = 6;
 
-struct Members {
-    servers: Vec<Server>,
-    cluster: Cluster,
-}
-
-impl Members {
-    async fn start() -> Self {
-        let mut members = Self { servers: Vec::new(), cluster: Cluster::start().await };
-        for _ in 0..MEMBERS {
-            members.join().await;
-        }
-        members
-    }
-
-    /// Starts one member more.
-    async fn join(&mut self) {
-        let name = format!("member-{}", self.servers.len());
-        let settings = Settings::member(&self.cluster.pd_endpoints(), &name, SHARDS as u32);
-        self.servers.push(Server::start(settings).await);
-    }
-
-    /// A client that asks one after the other.
-    fn http(&self) -> Http {
-        Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
-    }
-
-    async fn stop(self) {
-        for server in self.servers {
-            server.stop().await;
-        }
-        drop(self.cluster);
-    }
+async fn start() -> Members {
+    Members::start(Cluster::named_or_start().await, MEMBERS, SHARDS as u32).await
 }
 
 async fn members(http: &Http) -> Vec<ClusterMember> {
@@ -150,7 +121,7 @@ impl Customers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fails() {
-    let all = Members::start().await;
+    let all = start().await;
     let http = all.http();
     let three = even(&http, MEMBERS).await;
     let customers = Customers::start(&http).await;
@@ -226,7 +197,7 @@ async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fail
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
-    let mut all = Members::start().await;
+    let mut all = start().await;
     let http = all.http();
     even(&http, MEMBERS).await;
     let customers = Customers::start(&http).await;
@@ -271,7 +242,7 @@ async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_are_split_and_no_request_fails_and_the_feed_goes_on() {
-    let all = Members::start().await;
+    let all = start().await;
     let http = all.http();
     even(&http, MEMBERS).await;
     let customers = Customers::start(&http).await;
@@ -333,7 +304,7 @@ async fn shards_are_split_and_no_request_fails_and_the_feed_goes_on() {
 async fn a_split_whose_owner_is_killed_in_the_middle_is_carried_out_by_others() {
     let seed = ordermill_tests::seed();
     println!("ORDERMILL_SEED={seed}");
-    let mut all = Members::start().await;
+    let mut all = start().await;
     let http = all.http();
     let members = even(&http, MEMBERS).await;
     let load = Load::start(http.clone(), CUSTOMERS, seed).await;
@@ -343,9 +314,7 @@ async fn a_split_whose_owner_is_killed_in_the_middle_is_carried_out_by_others() 
         let name = format!("member-{number}");
         let owned = |one: &&ClusterShard| one.owner_name.as_ref() == Some(&name) && one.split_from.is_none();
         let shard = page.shards.iter().find(owned).expect("every member has shards").shard;
-        let others: Vec<String> =
-            all.servers.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, one)| one.url()).collect();
-        let others = Http::among(&others);
+        let others = Http::among(&all.urls_but(Some(number)));
         change(&others, &format!("/v1/cluster/shards/{shard}/split"), &json!({})).await;
         sleep(Duration::from_millis(after_ms)).await;
         all.servers[number].kill().await;

@@ -1,58 +1,20 @@
-//! Three members on one PD and store, from outside: any of them answers anything, and none of them is
-//! needed. Nothing that was acknowledged is lost, nothing is there twice, whoever is killed, stopped for a
-//! while, or told to go.
+//! Three members on one PD and store, from outside: any of them answers anything, none of them is missed that is
+//! told to go, and whoever starts waits for PD. What happens to them without a warning is in `faults.rs`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ordermill_api::{Item, Order, Status};
 use ordermill_tests::cluster::Cluster;
-use ordermill_tests::load::Load;
-use ordermill_tests::process::{Http, Orderctl, Server, Settings, audit, in_time, until};
-use ordermill_tests::seed;
+use ordermill_tests::members::Members;
+use ordermill_tests::process::{Http, Orderctl, Server, audit, in_time, until};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::Instant;
 
 const MEMBERS: usize = 3;
 const SHARDS: u32 = 12;
-/// Customers at work at the same time.
-const CUSTOMERS: usize = 6;
 
-/// Servers on a cluster of their own.
-struct Members {
-    cluster: Cluster,
-    servers: Vec<Server>,
-}
-
-impl Members {
-    async fn start() -> Self {
-        let cluster = Cluster::start().await;
-        let mut servers = Vec::new();
-        for number in 0..MEMBERS {
-            let settings = Settings::member(&cluster.pd_endpoints(), &format!("member-{number}"), SHARDS);
-            servers.push(Server::start(settings).await);
-        }
-        Self { cluster, servers }
-    }
-
-    /// A client that asks one after the other.
-    fn http(&self) -> Http {
-        Http::among(&self.servers.iter().map(Server::url).collect::<Vec<_>>())
-    }
-
-    /// A client that asks all but one, one after the other.
-    fn others(&self, left_out: usize) -> Http {
-        let others = self.servers.iter().enumerate().filter(|(at, _)| *at != left_out);
-        Http::among(&others.map(|(_, other)| other.url()).collect::<Vec<_>>())
-    }
-
-    async fn stop(self) {
-        for server in self.servers {
-            server.stop().await;
-        }
-        drop(self.cluster);
-    }
+async fn start(cluster: Cluster) -> Members {
+    Members::start(cluster, MEMBERS, SHARDS).await
 }
 
 fn order(customer: &str, sku: &str) -> serde_json::Value {
@@ -60,8 +22,8 @@ fn order(customer: &str, sku: &str) -> serde_json::Value {
 }
 
 /// Places orders of many customers, one request after the other, until all of them were accepted within
-/// one round: then every shard has an owner. Says how long that took.
-async fn everybody_is_served(http: &Http, since: Instant) -> Duration {
+/// one round: then every shard has an owner.
+async fn everybody_is_served(http: &Http) {
     let (served, refused) = (Mutex::new(BTreeSet::new()), Mutex::new(None));
     until("an accepted order of every customer", || async {
         for customer in 0..50 {
@@ -81,20 +43,11 @@ async fn everybody_is_served(http: &Http, since: Instant) -> Duration {
         if served == 50 { Ok(()) } else { Err(format!("{served} of 50 customers are served, but {refused:?}")) }
     })
     .await;
-    since.elapsed()
-}
-
-/// All orders and items but those of [`everybody_is_served`].
-async fn of_the_load(http: &Http) -> (Vec<Order>, Vec<Item>) {
-    let (mut orders, mut items) = (http.orders().await, http.items().await);
-    orders.retain(|order| !order.customer.as_deref().is_some_and(|customer| customer.starts_with("waiting-")));
-    items.retain(|item| item.sku != "plenty");
-    (orders, items)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_member_answers_anything() {
-    let members = Members::start().await;
+    let members = start(Cluster::named_or_start().await).await;
     let each: Vec<Http> = members.servers.iter().map(Server::http).collect();
     for number in 0..20 {
         let path = format!("/v1/items/sku-{number}");
@@ -124,62 +77,8 @@ async fn any_member_answers_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_members_lose_and_double_nothing() {
-    let seed = seed();
-    println!("ORDERMILL_SEED={seed}");
-    let mut members = Members::start().await;
-    let http = members.http();
-    http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
-    let load = Load::start(http.clone(), CUSTOMERS, seed).await;
-    for number in 0..MEMBERS {
-        load.more(150).await;
-        members.servers[number].kill().await;
-        let killed = Instant::now();
-        let away = everybody_is_served(&members.others(number), killed).await;
-        println!("member {number} killed: everybody served again after {away:.1?}");
-        load.more(100).await;
-        members.servers[number].restart().await;
-    }
-    // The store's own end and beginning come between, and PD's.
-    members.cluster.kill_store().await;
-    members.cluster.start_store().await;
-    load.more(100).await;
-    members.cluster.kill_pd().await;
-    members.cluster.start_pd().await;
-    load.more(100).await;
-    let books = load.finish().await;
-    let (orders, items) = of_the_load(&http).await;
-    books.check_exactly(&orders, &items);
-    audit(&members.servers[0].url()).await;
-    members.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_stood_still_does_no_harm() {
-    let seed = seed();
-    println!("ORDERMILL_SEED={seed}");
-    let members = Members::start().await;
-    let http = members.http();
-    http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
-    let load = Load::start(http.clone(), CUSTOMERS, seed).await;
-    for (number, paused) in members.servers.iter().enumerate() {
-        load.more(100).await;
-        paused.pause();
-        let others = members.others(number);
-        everybody_is_served(&others, Instant::now()).await;
-        paused.resume();
-        load.more(100).await;
-    }
-    let books = load.finish().await;
-    let (orders, items) = of_the_load(&http).await;
-    books.check_exactly(&orders, &items);
-    audit(&members.servers[0].url()).await;
-    members.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_told_to_go_fails_no_request() {
-    let mut members = Members::start().await;
+    let mut members = start(Cluster::named_or_start().await).await;
     let leaving = members.servers.pop().expect("there are three");
     let others = members.http();
     others.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
@@ -211,7 +110,7 @@ async fn a_member_that_is_told_to_go_fails_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_starts_while_pd_is_away_says_so_and_waits() {
-    let mut members = Members::start().await;
+    let mut members = start(Cluster::start().await).await;
     let http = members.http();
     http.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
     let mut killed = members.servers.remove(0);
@@ -229,7 +128,7 @@ async fn a_member_that_starts_while_pd_is_away_says_so_and_waits() {
     starting.says("PD does not answer", 1).await;
     members.cluster.start_pd().await;
     assert_eq!(starting.lines(1).await, [format!("listening on {}", killed.url())]);
-    everybody_is_served(&killed.http(), Instant::now()).await;
+    everybody_is_served(&killed.http()).await;
     audit(&killed.url()).await;
     starting.terminate();
     assert_eq!(starting.ended().await.code, Some(0));

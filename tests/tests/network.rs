@@ -4,17 +4,16 @@
 //!
 //! The machines are network namespaces: these tests need root.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::future::{join_all, select_all};
 use ordermill_tests::cluster::Cluster;
-use ordermill_tests::load::Load;
+use ordermill_tests::load::recorded::{Recorded, assert_kept};
+use ordermill_tests::load::{Before, Outages};
 use ordermill_tests::network::Network;
-use ordermill_tests::process::{Http, Server, Settings, audit, until};
+use ordermill_tests::process::{Http, Server, Settings, audit};
 use ordermill_tests::seed;
-use serde_json::json;
-use tokio::time::{Instant, timeout};
 
 const MEMBERS: u8 = 3;
 /// The machine of PD and the store.
@@ -23,12 +22,9 @@ const SHARDS: u32 = 12;
 /// Customers at work at the same time.
 const CUSTOMERS: usize = 6;
 /// How long a shard may be away after a member was cut off from everything: detected in 3.4 s at most
-/// (docs/decisions/0008-members-and-ownership.md), taken over and read back; and what a machine that is busy
-/// with all of this adds.
-const AWAY_MAX: Duration = Duration::from_secs(20);
-
-/// Longer than a member looks for a shard's owner before it refuses.
-const REFUSED_AFTER: Duration = Duration::from_secs(7);
+/// (docs/decisions/0008-members-and-ownership.md), taken over and read back; and how long a client waits that has
+/// asked somebody who has nobody to ask.
+const UNPLANNED: Duration = Duration::from_secs(8);
 
 struct Machines {
     servers: Vec<Server>,
@@ -53,49 +49,31 @@ impl Machines {
         Self { servers, _cluster: cluster, network }
     }
 
-    /// A client of these members, one after the other.
-    fn http(&self, members: &[u8]) -> Http {
-        Http::among(&members.iter().map(|member| self.servers[usize::from(*member)].url()).collect::<Vec<_>>())
+    fn urls(&self, members: &[u8]) -> Vec<String> {
+        members.iter().map(|member| self.servers[usize::from(*member)].url()).collect()
     }
 }
 
-/// Places an order of a customer that is none of the load's.
-async fn place(http: &Http, customer: usize) -> Result<(), String> {
-    let lines = json!([{"sku": "plenty", "quantity": 1, "unit_price": {"amount": 255, "currency": "GBP"}}]);
-    let body = json!({"customer": format!("waiting-{customer}"), "lines": lines});
-    match http.try_post("/v1/orders", &body, &[]).await {
-        Ok(answer) if answer.status == 201 => Ok(()),
-        other => Err(format!("{other:?}")),
-    }
-}
-
-/// Places orders of many customers through `http`, all at once, until all were accepted.
-async fn everybody_is_served(http: Http) {
-    let customers = (0..50).map(|customer| {
-        let http = http.clone();
-        async move { until("an accepted order", || place(&http, customer)).await }
-    });
-    join_all(customers).await;
-}
-
-/// Cuts, sees that within the limit one of those that are asked serves everybody, goes on for a while, mends,
-/// and sees that each member serves everybody.
-async fn survive(machines: &Machines, load: &Load, what: &str, asked: &[u8], cut: impl Fn(), mend: impl Fn()) {
+/// Cuts, sees that within the limit those that are asked serve every shard, goes on for a while, mends, and sees that
+/// each member serves every shard. All members are asked all the time by some: whatever one that is cut off takes
+/// has to be there in the end.
+async fn survive(
+    machines: &Machines,
+    load: &Recorded,
+    outages: &mut Outages,
+    (what, asked): (&str, &[u8]),
+    (cut, mend): (impl Fn(), impl Fn()),
+) {
+    load.ask(&machines.urls(asked));
+    let before = Before::now();
     cut();
-    let begun = Instant::now();
-    select_all(asked.iter().map(|member| Box::pin(everybody_is_served(machines.http(&[*member]))))).await;
-    let away = begun.elapsed();
-    println!("{what}: everybody is served after {away:.1?}");
-    assert!(away <= AWAY_MAX, "{what}: it took {away:?} until everybody was served");
-    // Nobody who is asked all the same takes an order that is lost.
-    for member in (0..MEMBERS).filter(|member| !asked.contains(member)) {
-        let taken = timeout(REFUSED_AFTER, place(&machines.http(&[member]), 0)).await;
-        assert!(!matches!(taken, Ok(Ok(()))), "{what}: member {member} has taken an order");
-    }
-    load.more(10).await;
-    mend();
-    join_all((0..MEMBERS).map(|member| everybody_is_served(machines.http(&[member])))).await;
+    outages.note(what, load, before, (0..SHARDS).collect(), UNPLANNED).await;
     load.more(20).await;
+    mend();
+    for member in 0..MEMBERS {
+        load.ask(&machines.urls(&[member]));
+        outages.note(&format!("mended, member {member}"), load, Before::now(), BTreeSet::new(), UNPLANNED).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,37 +81,35 @@ async fn cut_links_lose_and_double_nothing() {
     let seed = seed();
     println!("ORDERMILL_SEED={seed}");
     let machines = Machines::start().await;
-    let (network, all) = (&machines.network, machines.http(&[0, 1, 2]));
-    all.put("/v1/items/plenty", &json!({"on_hand": 1_000_000})).await.expect(201);
-    let load = Load::start(all.clone(), CUSTOMERS, seed).await;
-    load.more(20).await;
+    let network = &machines.network;
+    let load = Recorded::start(Http::among(&machines.urls(&[0, 1, 2])), CUSTOMERS, seed).await;
+    let outages = &mut Outages::default();
+    load.more(50).await;
     for member in 0..MEMBERS {
         let others: Vec<u8> = (0..MEMBERS).filter(|other| *other != member).collect();
         // Cut off from everything but the test, which still asks it.
         let from_all = || (0..=STORE).filter(|other| *other != member);
         let cut = || from_all().for_each(|other| network.cut(member, other));
         let mend = || from_all().for_each(|other| network.mend(member, other));
-        survive(&machines, &load, &format!("member {member} is alone"), &others, cut, mend).await;
+        survive(&machines, &load, outages, (&format!("member {member} is alone"), &others), (cut, mend)).await;
     }
     // What it sends reaches nobody; it hears everything.
     let from_all = || [0, 2, STORE].into_iter();
     let cut = || from_all().for_each(|other| network.cut_one_way(1, other));
     let mend = || from_all().for_each(|other| network.mend_one_way(1, other));
-    survive(&machines, &load, "member 1 is heard by nobody", &[0, 2], cut, mend).await;
+    survive(&machines, &load, outages, ("member 1 is heard by nobody", &[0, 2]), (cut, mend)).await;
     // All of them see PD and the store, and could write.
     let pairs = || [(0, 1), (0, 2), (1, 2)].into_iter();
     let cut = || pairs().for_each(|(one, other)| network.cut(one, other));
     let mend = || pairs().for_each(|(one, other)| network.mend(one, other));
-    survive(&machines, &load, "no member hears another", &[0, 1, 2], cut, mend).await;
+    survive(&machines, &load, outages, ("no member hears another", &[0, 1, 2]), (cut, mend)).await;
     let (cut, mend) = (|| network.cut_one_way(0, 1), || network.mend_one_way(0, 1));
-    survive(&machines, &load, "member 1 does not hear member 0", &[0, 1, 2], cut, mend).await;
+    survive(&machines, &load, outages, ("member 1 does not hear member 0", &[0, 1, 2]), (cut, mend)).await;
     let what = "the cable of member 2 is pulled";
-    survive(&machines, &load, what, &[0, 1], || network.unplug(2), || network.plug(2)).await;
-    let books = load.finish().await;
-    let (mut orders, mut items) = (all.orders().await, all.items().await);
-    orders.retain(|order| !order.customer.as_deref().is_some_and(|customer| customer.starts_with("waiting-")));
-    items.retain(|item| item.sku != "plenty");
-    books.check_exactly(&orders, &items);
+    survive(&machines, &load, outages, (what, &[0, 1]), (|| network.unplug(2), || network.plug(2))).await;
+    let history = load.finish().await;
+    println!("{}", outages.table());
+    assert_kept(&history);
     audit(&machines.servers[0].url()).await;
     drop(machines);
 }

@@ -24,7 +24,14 @@ const CONTROLLERS: Server = Server {
     package: "k8s.io/kubernetes/cmd/kube-controller-manager",
     flags: FLAGS,
 };
-/// For people: the tests speak to the API server themselves.
+/// What a node runs, and what gives it pods.
+const SCHEDULER: Server =
+    Server { name: "kube-scheduler", module: MODULE, package: "k8s.io/kubernetes/cmd/kube-scheduler", flags: FLAGS };
+const KUBELET: Server =
+    Server { name: "kubelet", module: MODULE, package: "k8s.io/kubernetes/cmd/kubelet", flags: FLAGS };
+const PROXY: Server =
+    Server { name: "kube-proxy", module: MODULE, package: "k8s.io/kubernetes/cmd/kube-proxy", flags: FLAGS };
+/// For people, and for tests of what people do with it.
 const KUBECTL: Server =
     Server { name: "kubectl", module: MODULE, package: "k8s.io/kubernetes/cmd/kubectl", flags: FLAGS };
 
@@ -36,22 +43,75 @@ const HELM: Server = Server {
     flags: &["-ldflags=-s -w"],
 };
 
+/// Names of Services, inside the cluster.
+const COREDNS: Server = Server {
+    name: "coredns",
+    module: "e2e/servers/coredns",
+    package: "github.com/coredns/coredns",
+    flags: &["-ldflags=-s -w"],
+};
+
+/// What pods and nodes use.
+const METRICS: Server = Server {
+    name: "metrics-server",
+    module: "e2e/servers/metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    flags: &["-ldflags=-s -w"],
+};
+/// Keeps a pod's namespaces.
+const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
+
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
-    for (_, path) in environment()? {
+    for (_, path) in whole()? {
         println!("{}", path.display());
     }
-    println!("{}", servers::path(&KUBECTL)?.display());
     Ok(())
 }
 
+/// A whole cluster by hand.
+pub(crate) fn cluster(arguments: &[String]) -> Result<()> {
+    let mut cluster =
+        run::command(env!("CARGO"), &["run", "--quiet", "--locked", "--package", "ordermill-cluster", "--"]);
+    cluster.args(arguments);
+    match arguments.first().map(String::as_str) {
+        // Nothing is built only to be ended, or for somebody else's cluster.
+        Some("down") => {}
+        Some("up") if !arguments.iter().any(|argument| argument.starts_with("--context")) => {
+            cluster.envs(whole()?);
+        }
+        _ => {
+            cluster.env("ORDERMILL_KUBECTL", servers::path(&KUBECTL)?);
+        }
+    }
+    run::check(cluster)
+}
+
+/// The environment that tells the tests what a whole cluster is started from, nodes included.
+pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut all = environment()?.to_vec();
+    for (name, server) in [
+        ("ORDERMILL_KUBECTL", &KUBECTL),
+        ("ORDERMILL_KUBE_SCHEDULER", &SCHEDULER),
+        ("ORDERMILL_KUBELET", &KUBELET),
+        ("ORDERMILL_KUBE_PROXY", &PROXY),
+        ("ORDERMILL_COREDNS", &COREDNS),
+        ("ORDERMILL_METRICS_SERVER", &METRICS),
+        ("ORDERMILL_PAUSE", &PAUSE),
+    ] {
+        all.push((name, servers::path(server)?));
+    }
+    Ok(all)
+}
+
 /// The environment that tells the tests what to start.
-pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 4]> {
+pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 5]> {
     Ok([
         ("ORDERMILL_KUBE_APISERVER", servers::path(&API_SERVER)?),
         ("ORDERMILL_KUBE_CONTROLLER_MANAGER", servers::path(&CONTROLLERS)?),
         ("ORDERMILL_HELM", servers::path(&HELM)?),
         ("ORDERMILL_ETCD", etcd()?),
+        ("ORDERMILL_PROMTOOL", promtool()?),
     ])
 }
 
@@ -64,12 +124,34 @@ fn etcd() -> Result<PathBuf> {
         bail!("etcd is not installed, and the operator's tests need it: install it, so that `etcd` is in the PATH");
     }
     eprintln!("etcd is not installed: installing Debian's package etcd-server, which the operator's tests need …");
-    let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "etcd-server"]);
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    run::check(install).context(
+    let install = || {
+        let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "etcd-server"]);
+        install.env("DEBIAN_FRONTEND", "noninteractive");
+        run::check(install)
+    };
+    // A fresh machine does not know yet what there is.
+    install().or_else(|_| run::check(run::command("apt-get", &["update"])).and_then(|()| install())).context(
         "etcd-server could not be installed: as root, `apt-get update && apt-get install etcd-server`, then try again",
     )?;
     find("etcd").context("etcd-server is installed, and there is no `etcd` in the PATH")
+}
+
+/// The system's promtool, which checks the alerts; Debian has it in a package with Prometheus itself.
+fn promtool() -> Result<PathBuf> {
+    if let Some(path) = find("promtool") {
+        return Ok(path);
+    }
+    if find("apt-get").is_none() {
+        bail!(
+            "promtool is not installed, and the alerts are checked with it: install Prometheus, so that it is in the PATH"
+        );
+    }
+    eprintln!("promtool is not installed: installing Debian's package prometheus, which has it …");
+    let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "prometheus"]);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run::check(install)
+        .context("prometheus could not be installed: as root, `apt-get install prometheus`, then try again")?;
+    find("promtool").context("prometheus is installed, and there is no `promtool` in the PATH")
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -1,10 +1,13 @@
-//! The project's chores: `cargo xtask test`, `sim`, `servers`, `kubernetes`, `demo`, `bench`, `codegen`, `tidy`.
+//! The project's chores: `cargo xtask test`, `sim`, `servers`, `kubernetes`, `cluster`, `image`, `demo`, `bench`, `codegen`,
+//! `tidy`.
 //!
 //! Knows how to call the project's own tools; knows nothing of orders.
 
 mod codegen;
 mod demo;
+mod image;
 mod kubernetes;
+mod promises;
 mod run;
 mod servers;
 mod test;
@@ -29,6 +32,9 @@ enum Chore {
         /// Only what needs no release build and no long runs.
         #[arg(long)]
         fast: bool,
+        /// Only what runs on a PD and a store: conformance, processes, faults.
+        #[arg(long, conflicts_with = "fast")]
+        tikv: bool,
         #[command(flatten)]
         servers: servers::Arguments,
     },
@@ -40,8 +46,16 @@ enum Chore {
     },
     /// Build the PD and the store that tests run against, and print where they are.
     Servers,
-    /// Build the Kubernetes control plane that the operator's tests run on, and print where it is.
+    /// Build the Kubernetes that the operator's tests run on, and print where it is.
     Kubernetes,
+    /// A real Kubernetes on this machine: `up`, `down`, `status`, `load ARCHIVE`; `--context NAME` for one that is there.
+    Cluster {
+        /// Passed on; `--help` behind `--` tells all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the images of the server and the operator as OCI archives, without a container engine.
+    Image(image::Arguments),
     /// Build, start the engine, feed it generated orders, and stay up.
     Demo(demo::Arguments),
     /// Measure: see `--help` behind `--` for what.
@@ -59,10 +73,12 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Test { fast, servers } => test::run(fast, &servers),
+        Chore::Test { fast, tikv, servers } => test::run(fast, tikv, &servers),
         Chore::Sim { arguments } => run::sim(&arguments),
         Chore::Servers => servers::run(),
         Chore::Kubernetes => kubernetes::run(),
+        Chore::Cluster { arguments } => kubernetes::cluster(&arguments),
+        Chore::Image(arguments) => image::run(&arguments),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Bench { arguments } => run::bench(&arguments),
         Chore::Codegen => codegen::run(),

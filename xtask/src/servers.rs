@@ -15,17 +15,27 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 
 /// Which PD and which store the tests run against; what is not named is built.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Addresses of a running PD, for the tests of a store that need not stop it.
+    /// Addresses of a running PD with its stores, for every test that need not stop them: they stay, and keep keys of
+    /// clusters with random numbers. Tests that stop servers go on to start their own; say with which.
     #[arg(long, value_name = "ADDRESS[,ADDRESS]")]
     pub(crate) pd: Option<String>,
-    /// A PD server to start.
+    /// A PD server to start where a test wants one of its own.
     #[arg(long, value_name = "PATH")]
     pub(crate) pd_server: Option<PathBuf>,
-    /// A TiKV server to start.
+    /// A TiKV server to start where a test wants one of its own.
     #[arg(long, value_name = "PATH")]
     pub(crate) tikv_server: Option<PathBuf>,
+    /// How many stores each such cluster has; several need a real TiKV: the store that is built is for one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) tikv_stores: u8,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { pd: None, pd_server: None, tikv_server: None, tikv_stores: 1 }
+    }
 }
 
 /// A server, and how it is built.
@@ -73,6 +83,9 @@ pub(crate) fn run() -> Result<()> {
 
 /// The environment that tells the tests what to start, built where it is not named.
 pub(crate) fn environment(arguments: &Arguments) -> Result<Vec<(&'static str, OsString)>> {
+    if arguments.tikv_stores > 1 && arguments.tikv_server.is_none() {
+        bail!("--tikv-stores {} needs --tikv-server: the store that is built is for one", arguments.tikv_stores);
+    }
     let place = |named: &Option<PathBuf>, server: &Server| match named {
         Some(path) => fs::canonicalize(path).with_context(|| format!("{} is not there", path.display())),
         None => path(server),
@@ -81,8 +94,26 @@ pub(crate) fn environment(arguments: &Arguments) -> Result<Vec<(&'static str, Os
         ("ORDERMILL_PD_SERVER", place(&arguments.pd_server, &PD)?.into()),
         ("ORDERMILL_TIKV_SERVER", place(&arguments.tikv_server, &STORE)?.into()),
     ];
+    environment.push(("ORDERMILL_TIKV_STORES", arguments.tikv_stores.to_string().into()));
     environment.extend(arguments.pd.as_ref().map(|pd| ("ORDERMILL_PD", pd.into())));
     Ok(environment)
+}
+
+/// Says which servers the tests run against, and which tests.
+pub(crate) fn describe(arguments: &Arguments) {
+    let named = |path: &Option<PathBuf>, built: &Server| {
+        path.as_ref().map_or_else(|| format!("{}, built here", built.name), |path| path.display().to_string())
+    };
+    let (pd, store) = (named(&arguments.pd_server, &PD), named(&arguments.tikv_server, &STORE));
+    let stores = arguments.tikv_stores;
+    match &arguments.pd {
+        Some(addresses) => eprintln!(
+            "==> PD at {addresses} serves every test that need not stop it: conformance, members, their administration, \
+             and of the faults those of members. Faults of PD and of stores, networks that are cut and TLS are tried on \
+             servers that the tests start: PD {pd}; {stores} x {store}"
+        ),
+        None => eprintln!("==> each test starts its own servers: PD {pd}; {stores} x {store}"),
+    }
 }
 
 /// Where a server is; built first if it is not there.
@@ -108,8 +139,11 @@ fn cache() -> Result<PathBuf> {
 fn fingerprint(server: &Server, module: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     (server.package, server.flags).hash(&mut hasher);
-    for name in ["go.mod", "go.sum", "tools.go"] {
-        let path = module.join(name);
+    // Those that there are: a module of ours that needs no other has no sums.
+    for path in ["go.mod", "go.sum", "tools.go", "main.go"].map(|name| module.join(name)) {
+        if !path.exists() {
+            continue;
+        }
         fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?.hash(&mut hasher);
     }
     Ok(hasher.finish())

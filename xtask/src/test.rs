@@ -33,33 +33,76 @@ const PLANTED: Suite = ("planted faults", |_| {
 /// PD and a store for the tests after it: a step of its own, as the first time it builds them.
 const SERVERS: Suite = ("servers for the tests", |arguments| servers::environment(arguments).map(drop));
 
+/// The binaries that tests start. All at once: another choice would build what they share with other features anew.
+fn binaries() -> Result<()> {
+    let packages = ["ordermill", "orderctl", "ordermill-operator"].iter().flat_map(|name| ["--package", name]);
+    run::cargo(&["build", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
+}
+
 /// Tests that run real stores, real processes and real files.
 const BLACK_BOX: Suite = ("black-box tests", |arguments| {
-    run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "orderctl"])?;
+    binaries()?;
+    servers::describe(arguments);
     let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
     test.envs(servers::environment(arguments)?);
     run::check(test)
 });
 
-/// A control plane for the tests after it.
-const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::environment().map(drop));
-
-/// The CRD and the operator on a real API server.
-const OPERATOR: Suite = ("the operator on Kubernetes", |_| {
-    run::cargo(&["build", "--locked", "--package", "ordermill", "--package", "ordermill-operator"])?;
-    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
-    test.envs(kubernetes::environment()?);
+/// Of those the ones that run on a PD and a store, whoever's they are.
+const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
+    binaries()?;
+    servers::describe(arguments);
+    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
+    test.args(TESTS_ON_TIKV.iter().flat_map(|name| ["--test", name]));
+    test.envs(servers::environment(arguments)?);
     run::check(test)
 });
 
-/// Runs all suites, or with `fast` those that take no more than a few minutes.
+/// The files of these tests: the store's conformance, processes, faults.
+const TESTS_ON_TIKV: &[&str] = &[
+    "tikv_conformance",
+    "tikv_service",
+    "tikv_store",
+    "members",
+    "membership",
+    "cluster_admin",
+    "faults",
+    "network",
+    "tikv_tls",
+    "migrate",
+];
+
+/// A control plane for the tests after it.
+const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::whole().map(drop));
+
+/// The CRD and the operator on a real API server.
+const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
+    binaries()?;
+    let tests = ["--lib", "--test", "operator", "--test", "settings"];
+    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
+    test.args(tests).envs(kubernetes::environment()?).envs(servers::environment(arguments)?);
+    run::check(test)
+});
+
+/// Orders on a Kubernetes with nodes: brought up for it unless it is up, and ended unless it was. Needs root.
+const NODES: Suite = ("orders on Kubernetes", |arguments| {
+    binaries()?;
+    let mut test =
+        run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e", "--test", "cluster"]);
+    test.envs(servers::environment(arguments)?).envs(kubernetes::whole()?);
+    // How long everything took is worth seeing when it went well, too.
+    test.args(["--", "--nocapture"]);
+    run::check(test)
+});
+
+/// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
-pub(crate) fn run(fast: bool, servers: &Arguments) -> Result<()> {
-    let mut suites = CHECKS.to_vec();
-    suites.extend([UNIT, PLANTED]);
-    if !fast {
-        suites.extend([SERVERS, BLACK_BOX, KUBERNETES, OPERATOR]);
-    }
+pub(crate) fn run(fast: bool, tikv: bool, servers: &Arguments) -> Result<()> {
+    let suites = match (fast, tikv) {
+        (_, true) => vec![SERVERS, ON_TIKV],
+        (true, false) => [CHECKS, &[UNIT, PLANTED]].concat(),
+        (false, false) => [CHECKS, &[UNIT, PLANTED, SERVERS, BLACK_BOX, KUBERNETES, OPERATOR, NODES]].concat(),
+    };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, suite) in suites {
         println!("==> {name}");

@@ -1,12 +1,12 @@
 //! What the compiler does not check: imports go one way, each tool is named by one crate only,
-//! files stay readable, and the docs' links lead somewhere.
+//! files stay readable, the docs' links lead somewhere, and the tests that promises name are there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run;
+use crate::{promises, run};
 
 /// The crates of the server in the order of an order's way. Each may import what stands behind it.
 const WAY: &[&str] = &[
@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
             links(path, &mut wrong)?;
         }
     }
+    promises::check(&mut wrong)?;
     if wrong.is_empty() {
         return Ok(());
     }

@@ -39,6 +39,13 @@ async fn charts_are_installed_upgraded_and_removed_and_the_crd_outlives_its_char
     let refused = helm(&control_plane, &["template", "x", "ordermill", "--set", "replicas=9"]).unwrap_err();
     assert!(refused.contains("/replicas"), "{refused}");
 
+    let monitored = ["template", "x", "ordermill", "--api-versions", "monitoring.coreos.com/v1"];
+    let rendered = helm(&control_plane, &monitored).unwrap();
+    assert_eq!(
+        (rendered.matches("kind: PrometheusRule").count(), rendered.matches("kind: PodMonitor").count()),
+        (1, 2)
+    );
+
     helm(&control_plane, &["install", "ordermill-crds", "ordermill-crds"]).unwrap();
     let notes = helm(&control_plane, &["install", "ordermill", "ordermill"]).unwrap();
     assert!(notes.contains("kubectl apply -n default"), "{notes}");

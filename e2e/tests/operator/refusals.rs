@@ -11,6 +11,10 @@ fn tikv(external: Value) -> Value {
     json!({"tikv": {"external": external}})
 }
 
+fn managed(managed: Value) -> Value {
+    json!({"storage": {"tikv": {"managed": managed}}})
+}
+
 fn pd() -> Value {
     tikv(json!({"pdEndpoints": ["pd:2379"]}))
 }
@@ -24,6 +28,11 @@ fn impossible() -> Vec<(Value, &'static str)> {
             json!({"storage": {"embedded": {}, "tikv": {"external": {"pdEndpoints": ["pd:2379"]}}}}),
             "give exactly one of them",
         ),
+        (json!({"autoscaling": {"maxReplicas": 2}}), "an embedded store belongs to one process: autoscaling needs"),
+        (
+            json!({"storage": pd(), "autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
+            "autoscaling.minReplicas is above maxReplicas",
+        ),
         (json!({"image": "a:1", "version": "1"}), "image and version say the same thing"),
         (json!({"peerTlsSecretName": "s"}), "peerTlsSecretName is about connections between members"),
         (
@@ -33,6 +42,14 @@ fn impossible() -> Vec<(Value, &'static str)> {
         (json!({"storage": {"embedded": {"volume": {"size": "10GB"}}}}), "a whole number of Mi, Gi or Ti, as in 10Gi"),
         (json!({"storage": tikv(json!({"pdEndpoints": ["http://pd:2379"]}))}), "without http://"),
         (json!({"storage": tikv(json!({"pdEndpoints": []}))}), "should have at least 1 items"),
+        (json!({"storage": {"tikv": {}}}), "storage.tikv is either managed or external"),
+        (
+            json!({"storage": {"tikv": {"managed": {}, "external": {"pdEndpoints": ["pd:2379"]}}}}),
+            "storage.tikv is either managed or external",
+        ),
+        (managed(json!({"tikv": {"replicas": 2}})), "or, for trying out, allowUnsafeReplicas: true"),
+        (managed(json!({"pd": {"replicas": 1}})), "nothing is stored while one is away: give pd.replicas 3 or more"),
+        (managed(json!({"pd": {"replicas": 4}})), "pd.replicas is 1, 3, 5 or 7"),
         (
             json!({"settings": {"journalRetention": "a day"}}),
             "journalRetention is a length of time, as in 90m, 24h or 7d",
@@ -56,6 +73,20 @@ fn dangerous() -> Vec<(&'static str, Value, Value, &'static str)> {
         ("shards-later", json!({}), json!({"initialShards": 8}), "initialShards cannot be changed"),
         ("shards-gone", json!({"initialShards": 8}), json!({}), "initialShards cannot be changed"),
         ("volume", volume("10Gi"), volume("20Gi"), "the volume of an embedded store cannot be changed"),
+        ("own", managed(json!({})), json!({"storage": pd()}), "managed and external cannot be changed into each other"),
+        ("fewer-pd", managed(json!({"pd": {"replicas": 5}})), managed(json!({})), "pd.replicas cannot be lowered"),
+        (
+            "fewer-stores",
+            managed(json!({"tikv": {"replicas": 4}})),
+            managed(json!({})),
+            "tikv.replicas cannot be lowered",
+        ),
+        (
+            "pd-volume",
+            managed(json!({})),
+            managed(json!({"pd": {"volume": {"size": "20Gi"}}})),
+            "the volumes of PD cannot be changed",
+        ),
         ("id", json!({"storage": tikv(one)}), json!({"storage": tikv(two)}), "clusterId cannot be changed"),
     ]
 }

@@ -3,6 +3,7 @@
 //! Golden manifests under tests/golden show every change of what it makes, of a pod template above all: that one
 //! restarts members. Knows nothing of what is there already.
 
+mod databases;
 pub mod names;
 mod network;
 mod pods;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use twox_hash::XxHash3_64;
 
+pub use self::databases::joins;
 use crate::validate::Cluster;
 
 /// The annotation with the hash of what was built: a field that is built no longer shows there.
@@ -51,8 +53,22 @@ pub fn kinds() -> [ApiResource; 6] {
     ]
 }
 
+/// How far a cluster has come whose PD and TiKV the operator runs. What comes later is not built before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// PD was formed: its members join what is there, and TiKV can come.
+    pub bootstrapped: bool,
+    /// The stores are there: members can come.
+    pub stored: bool,
+}
+
+impl Stage {
+    /// Everything is built.
+    pub const ALL: Self = Self { bootstrapped: true, stored: true };
+}
+
 /// Everything that runs a cluster.
-pub fn objects(cluster: &Cluster) -> Vec<Object> {
+pub fn objects(cluster: &Cluster, stage: Stage) -> Vec<Object> {
     let settings = settings::toml(cluster);
     let mut objects = vec![
         object(&network::account(cluster)),
@@ -62,13 +78,19 @@ pub fn objects(cluster: &Cluster) -> Vec<Object> {
         object(&network::policy(cluster)),
     ];
     objects.extend(network::budget(cluster).as_ref().map(object));
-    objects.push(object(&pods::stateful_set(cluster, &hash(settings.as_bytes()), template_hash(cluster))));
+    if let Some(databases) = &cluster.databases {
+        objects.extend(databases::objects(cluster, databases, stage));
+    }
+    if !stage.stored {
+        return objects;
+    }
+    objects.push(object(&pods::stateful_set(cluster, &settings, template_hash(cluster))));
     objects
 }
 
 /// Tells one pod template from another: pods of different ones are replaced.
 pub fn template_hash(cluster: &Cluster) -> String {
-    let template = pods::template(cluster, &hash(settings::toml(cluster).as_bytes()));
+    let template = pods::template(cluster, &settings::toml(cluster));
     hash(serde_json::to_string(&template).expect("Kubernetes' own types are JSON").as_bytes())
 }
 

@@ -24,6 +24,57 @@ pub const PEER_TLS_DIR: &str = "/etc/ordermill/peer-tls";
 /// Where the Secret for TLS to PD and TiKV is.
 pub const TIKV_TLS_DIR: &str = "/etc/ordermill/tikv-tls";
 
+/// Where PD answers its clients.
+pub const PD_PORT: i32 = 2379;
+/// Where members of PD answer each other.
+pub const PD_PEER_PORT: i32 = 2380;
+/// Where TiKV answers.
+pub const TIKV_PORT: i32 = 20160;
+/// Where TiKV says how it is.
+pub const TIKV_STATUS_PORT: i32 = 20180;
+
+/// A database that the operator runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// The members of PD.
+    Pd,
+    /// The stores of TiKV.
+    Tikv,
+}
+
+impl Database {
+    /// In a word: the container, and the end of every name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pd => "pd",
+            Self::Tikv => "tikv",
+        }
+    }
+
+    /// Its StatefulSet, its ConfigMap, its policy, and the Service of PD.
+    pub fn of(self, cluster: &str) -> String {
+        format!("{cluster}-{}", self.word())
+    }
+
+    /// The Service by which its pods have names.
+    pub fn peers(self, cluster: &str) -> String {
+        format!("{cluster}-{}-peers", self.word())
+    }
+
+    /// Labels by which its pods are found; they can never change.
+    pub fn selector(self, cluster: &str) -> BTreeMap<String, String> {
+        let name = format!("ordermill-{}", self.word());
+        [("app.kubernetes.io/name", name), ("app.kubernetes.io/instance", cluster.to_owned())]
+            .map(|(label, value)| (label.to_owned(), value))
+            .into()
+    }
+}
+
+/// Where PD is, for its clients: HOST:PORT.
+pub fn pd_endpoint(cluster: &str, namespace: &str) -> String {
+    format!("{}.{namespace}.svc:{PD_PORT}", Database::Pd.of(cluster))
+}
+
 /// Labels by which the pods of a cluster are found; they can never change.
 pub fn selector(cluster: &str) -> BTreeMap<String, String> {
     [("app.kubernetes.io/name", "ordermill"), ("app.kubernetes.io/instance", cluster)]
@@ -47,13 +98,20 @@ pub fn selector_text(cluster: &str) -> String {
 }
 
 pub(super) fn label_selector(cluster: &Cluster) -> LabelSelector {
-    LabelSelector { match_labels: Some(selector(&cluster.name)), ..LabelSelector::default() }
+    selects(selector(&cluster.name))
+}
+
+pub(super) fn selects(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
 pub(super) fn labels(cluster: &Cluster) -> BTreeMap<String, String> {
-    let mut labels = selector(&cluster.name);
-    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
-    labels
+    owned_labels(selector(&cluster.name))
+}
+
+pub(super) fn owned_labels(mut selector: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    selector.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    selector
 }
 
 pub(super) fn meta(cluster: &Cluster, name: &str) -> ObjectMeta {

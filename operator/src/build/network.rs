@@ -5,6 +5,7 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names;
@@ -53,7 +54,7 @@ pub(super) fn peers(cluster: &Cluster) -> Service {
     }
 }
 
-fn port(name: &str, port: i32) -> ServicePort {
+pub(super) fn port(name: &str, port: i32) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),
         port,
@@ -91,12 +92,16 @@ pub(super) fn policy(cluster: &Cluster) -> NetworkPolicy {
 pub(super) fn budget(cluster: &Cluster) -> Option<PodDisruptionBudget> {
     (cluster.spec.replicas > 1).then(|| PodDisruptionBudget {
         metadata: names::meta(cluster, &cluster.name),
-        spec: Some(PodDisruptionBudgetSpec {
-            max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(names::label_selector(cluster)),
-            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
-            ..PodDisruptionBudgetSpec::default()
-        }),
+        spec: Some(one_at_a_time(names::label_selector(cluster))),
         ..PodDisruptionBudget::default()
     })
+}
+
+pub(super) fn one_at_a_time(selector: LabelSelector) -> PodDisruptionBudgetSpec {
+    PodDisruptionBudgetSpec {
+        max_unavailable: Some(IntOrString::Int(1)),
+        selector: Some(selector),
+        unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+        ..PodDisruptionBudgetSpec::default()
+    }
 }

@@ -2,34 +2,33 @@
 
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+    RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
-    LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
-    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+    Affinity, Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar,
+    EnvVarSource, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{IMAGE, TEMPLATE, names};
-use crate::crd::{DeletionPolicy, Embedded};
+use crate::crd::{self, DeletionPolicy};
 use crate::limits;
 use crate::validate::Cluster;
 
-/// The annotation of a pod with the hash of its settings: other settings, other pods.
-const SETTINGS_HASH: &str = "ordermill.io/settings";
+/// The annotation of a pod with its settings, which it reads as a file: other settings, other pods, and a pod that is
+/// made anew as it was has those that it had.
+const SETTINGS: &str = "ordermill.io/settings";
 
-pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash: String) -> StatefulSet {
+pub(super) fn stateful_set(cluster: &Cluster, settings: &str, template_hash: String) -> StatefulSet {
     let mut metadata = names::meta(cluster, &cluster.name);
     metadata.annotations =
         Some([(IMAGE.to_owned(), cluster.image.clone()), (TEMPLATE.to_owned(), template_hash)].into());
-    let when_deleted = match cluster.spec.deletion_policy {
-        DeletionPolicy::Retain => "Retain",
-        DeletionPolicy::Delete => "Delete",
-    };
     StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
@@ -40,25 +39,37 @@ pub(super) fn stateful_set(cluster: &Cluster, settings_hash: &str, template_hash
             pod_management_policy: Some("Parallel".to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("RollingUpdate".to_owned()),
-                ..StatefulSetUpdateStrategy::default()
+                rolling_update: (cluster.partition > 0).then(|| RollingUpdateStatefulSetStrategy {
+                    partition: Some(cluster.partition),
+                    ..RollingUpdateStatefulSetStrategy::default()
+                }),
             }),
-            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some(when_deleted.to_owned()),
-                when_scaled: Some("Retain".to_owned()),
-            }),
-            template: template(cluster, settings_hash),
-            volume_claim_templates: cluster.spec.storage.embedded.as_ref().map(|store| vec![claim(store)]),
+            persistent_volume_claim_retention_policy: Some(retention(cluster.spec.deletion_policy)),
+            template: template(cluster, settings),
+            volume_claim_templates: cluster.spec.storage.embedded.as_ref().map(|store| vec![claim(&store.volume)]),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
     }
 }
 
-pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpec {
+/// What becomes of volumes.
+pub(super) fn retention(policy: DeletionPolicy) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
+    let when_deleted = match policy {
+        DeletionPolicy::Retain => "Retain",
+        DeletionPolicy::Delete => "Delete",
+    };
+    StatefulSetPersistentVolumeClaimRetentionPolicy {
+        when_deleted: Some(when_deleted.to_owned()),
+        when_scaled: Some("Retain".to_owned()),
+    }
+}
+
+pub(super) fn template(cluster: &Cluster, settings: &str) -> PodTemplateSpec {
     let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(names::labels(cluster)),
-            annotations: Some([(SETTINGS_HASH.to_owned(), settings_hash.to_owned())].into()),
+            annotations: Some([(SETTINGS.to_owned(), settings.to_owned())].into()),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -66,22 +77,9 @@ pub(super) fn template(cluster: &Cluster, settings_hash: &str) -> PodTemplateSpe
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(limits::TERMINATION_SECONDS),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(limits::USER),
-                run_as_group: Some(limits::USER),
-                fs_group: Some(limits::USER),
-                // Without it, the owner of every file of a large volume is changed at every start.
-                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
-            topology_spread_constraints: Some(
-                ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map(|key| spread(cluster, key)).into(),
-            ),
+            security_context: Some(restricted_pod()),
+            affinity: Some(apart_by_zone(&names::label_selector(cluster))),
+            topology_spread_constraints: Some(vec![apart_by_node(&names::label_selector(cluster))]),
             containers: vec![container(cluster)],
             volumes: Some(volumes(cluster).into_iter().map(|(volume, _)| volume).collect()),
             ..PodSpec::default()
@@ -128,12 +126,7 @@ fn container(cluster: &Cluster) -> Container {
             }),
             ..Lifecycle::default()
         }),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted_container()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }
@@ -174,26 +167,76 @@ fn probe(path: &str) -> Probe {
     }
 }
 
-/// Apart where that can be had, together where it cannot.
-fn spread(cluster: &Cluster, topology_key: &str) -> TopologySpreadConstraint {
+/// What the restricted Pod Security level asks of a pod.
+pub(super) fn restricted_pod() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(limits::USER),
+        run_as_group: Some(limits::USER),
+        fs_group: Some(limits::USER),
+        // Without it, the owner of every file of a large volume is changed at every start.
+        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What it asks of a container, and more: nothing is written but to volumes.
+pub(super) fn restricted_container() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        ..SecurityContext::default()
+    }
+}
+
+/// On nodes of their own where that can be had, together where it cannot.
+pub(super) fn apart_by_node(selector: &LabelSelector) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: topology_key.to_owned(),
+        topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(names::label_selector(cluster)),
+        label_selector: Some(selector.clone()),
         ..TopologySpreadConstraint::default()
     }
+}
+
+/// In zones of their own where there are zones. No second constraint beside that on nodes: the scheduler passes over
+/// nodes that lack the label of any, and without zones nothing at all would be spread.
+pub(super) fn apart_by_zone(selector: &LabelSelector) -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(selector.clone()),
+        topology_key: "topology.kubernetes.io/zone".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let preferred = WeightedPodAffinityTerm { pod_affinity_term: term, weight: 100 };
+    let anti = PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+        ..PodAntiAffinity::default()
+    };
+    Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() }
 }
 
 /// What is mounted besides the volume with the orders, and where.
 fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
     let settings = Volume {
         name: "settings".to_owned(),
-        config_map: Some(ConfigMapVolumeSource { name: names::settings(cluster), ..ConfigMapVolumeSource::default() }),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: names::SETTINGS_FILE.to_owned(),
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: format!("metadata.annotations['{SETTINGS}']"),
+                }),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+            ..DownwardAPIVolumeSource::default()
+        }),
         ..Volume::default()
     };
     let mut volumes = vec![(settings, mount("settings", names::SETTINGS_DIR, true))];
-    let tikv_tls = cluster.spec.storage.tikv.as_ref().and_then(|tikv| tikv.external.tls_secret_name.as_ref());
+    let tikv_tls = cluster.spec.storage.tikv.as_ref().and_then(|tikv| tikv.external.as_ref()?.tls_secret_name.as_ref());
     for (name, secret, directory) in [
         ("peer-tls", cluster.spec.peer_tls_secret_name.as_ref(), names::PEER_TLS_DIR),
         ("tikv-tls", tikv_tls, names::TIKV_TLS_DIR),
@@ -211,7 +254,7 @@ fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
     volumes
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -220,14 +263,14 @@ fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-fn claim(store: &Embedded) -> PersistentVolumeClaim {
+pub(super) fn claim(volume: &crd::Volume) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta { name: Some("data".to_owned()), ..ObjectMeta::default() },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            storage_class_name: store.volume.storage_class_name.clone(),
+            storage_class_name: volume.storage_class_name.clone(),
             resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), Quantity(store.volume.size.clone()))].into()),
+                requests: Some([("storage".to_owned(), Quantity(volume.size.clone()))].into()),
                 ..VolumeResourceRequirements::default()
             }),
             ..PersistentVolumeClaimSpec::default()

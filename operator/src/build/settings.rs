@@ -1,4 +1,6 @@
-//! The file that `ordermill serve` reads, and the ConfigMap that carries it.
+//! The file that `ordermill serve` reads, and the ConfigMap that shows it.
+//!
+//! Pods read it from their own template, so that one that is made anew as it was has the settings that it had.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use toml::{Table, Value};
@@ -21,10 +23,13 @@ pub(super) fn toml(cluster: &Cluster) -> String {
             set("data-dir", text(names::DATA_DIR));
         }
         Some(tikv) => {
-            let endpoints = tikv.external.pd_endpoints.iter().cloned().map(Value::String).collect();
+            // Of a PD that the operator runs, the Service is the address: more members of PD restart nobody.
+            let own = vec![names::pd_endpoint(&cluster.name, &cluster.namespace)];
+            let external = tikv.external.as_ref();
+            let endpoints = external.map_or(own, |external| external.pd_endpoints.clone());
             set("store", text("tikv"));
-            set("pd-endpoints", Some(Value::Array(endpoints)));
-            set("cluster-id", number(Some(tikv.external.cluster_id)));
+            set("pd-endpoints", Some(Value::Array(endpoints.into_iter().map(Value::String).collect())));
+            set("cluster-id", number(Some(external.map_or(1, |external| external.cluster_id))));
             set("peer-listen", text(&format!("0.0.0.0:{}", names::PEER_PORT)));
             let mut tls = |name: &str, secret: &Option<String>, directory: &str| {
                 if secret.is_some() {
@@ -33,7 +38,7 @@ pub(super) fn toml(cluster: &Cluster) -> String {
                     set(&format!("{name}-key"), text(&format!("{directory}/tls.key")));
                 }
             };
-            tls("tikv", &tikv.external.tls_secret_name, names::TIKV_TLS_DIR);
+            tls("tikv", &external.and_then(|external| external.tls_secret_name.clone()), names::TIKV_TLS_DIR);
             tls("peer", &cluster.spec.peer_tls_secret_name, names::PEER_TLS_DIR);
         }
     }

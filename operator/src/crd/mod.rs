@@ -5,14 +5,20 @@
 
 #![allow(unreachable_pub, reason = "the derive makes items for the schema")]
 
+mod autoscaling;
 mod status;
+mod strategy;
+mod tikv;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::status::{Condition, OrderClusterStatus};
+pub use self::autoscaling::Autoscaling;
+pub use self::status::{Condition, OrderClusterStatus, ScalingStatus, StoreRow, StoreStatus, UpgradeStatus};
+pub use self::strategy::Strategy;
+pub use self::tikv::{External, Managed, Pd, Stores, Tikv};
 
 /// Orders, taken over HTTP and led through reserve, pay, fulfil, cancel and return.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -34,6 +40,7 @@ pub use self::status::{Condition, OrderClusterStatus};
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Members that serve, of those that should"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "What it is about, in a word"),
+    printcolumn(name = "Stores", type_ = "string", json_path = ".status.store.ready", description = "TiKV stores that are up, of those that should", priority = 1),
     printcolumn(name = "Storage", type_ = "string", json_path = ".status.storage", description = "Where orders are kept"),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image", description = "What the members run", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", description = "Where the API is, inside the cluster", priority = 1),
@@ -49,6 +56,8 @@ pub use self::status::{Condition, OrderClusterStatus};
         "the kind of storage cannot be changed, as orders do not move with it: make a new OrderCluster and import the orders there"),
     validation = ("has(self.initialShards) == has(oldSelf.initialShards) && (!has(self.initialShards) || self.initialShards == oldSelf.initialShards)",
         "initialShards cannot be changed: it is fixed when the store is made"),
+    validation = ("!has(self.autoscaling) || has(self.storage.tikv)",
+        "an embedded store belongs to one process: autoscaling needs storage.tikv"),
     validation = ("!has(self.image) || !has(self.version)",
         "image and version say the same thing: give one of them"),
     validation = ("!has(self.peerTlsSecretName) || has(self.storage.tikv)",
@@ -73,6 +82,11 @@ pub struct OrderClusterSpec {
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
+    /// How many members there are, by the load that they report; `replicas` then says nothing. An autoscaler of
+    /// Kubernetes (HPA, KEDA) instead uses the scale subresource: leave this out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+
     /// How many shards the store is made with; cannot be changed afterwards. Default: 1 with an embedded store, 64 in
     /// TiKV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +106,10 @@ pub struct OrderClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub peer_tls_secret_name: Option<String>,
+
+    /// How members are upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Strategy>,
 
     /// Laid over the pod template that the operator builds, list items matched by name: resources, node selectors,
     /// tolerations, environment, further containers. The server's own container is `ordermill`.
@@ -148,7 +166,7 @@ pub struct Embedded {
     pub volume: Volume,
 }
 
-/// A volume that is claimed for the member.
+/// A volume that is claimed for a pod.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
@@ -173,41 +191,6 @@ impl Default for Volume {
     fn default() -> Self {
         Self { size: ten_gibibytes(), storage_class_name: None }
     }
-}
-
-/// A store in TiKV.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tikv {
-    /// A TiKV cluster that is there already.
-    pub external: External,
-}
-
-/// A TiKV cluster that somebody else looks after.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct External {
-    /// PD's client addresses, each HOST:PORT.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 260)))]
-    #[x_kube(validation = ("self.all(endpoint, endpoint.matches('^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?:[1-9][0-9]{0,4}$'))",
-        "each of pdEndpoints is HOST:PORT, as in pd-0.pd.tikv:2379, without http://"))]
-    pub pd_endpoints: Vec<String>,
-
-    /// Tells several OrderClusters in one TiKV apart: two with the same number would share their orders. Cannot be
-    /// changed afterwards. Default: 1.
-    #[serde(default = "one_id")]
-    #[x_kube(validation = ("self == oldSelf",
-        "clusterId cannot be changed: the orders of another number are another cluster's"))]
-    pub cluster_id: u32,
-
-    /// A Secret with `ca.crt`, `tls.crt` and `tls.key` for TLS to PD and TiKV. Default: no TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub tls_secret_name: Option<String>,
-}
-
-fn one_id() -> u32 {
-    1
 }
 
 /// Settings of the members, each the flag of `ordermill serve` of that name.

@@ -49,10 +49,91 @@ pub struct OrderClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
+    /// How many members there should be, by their load or while some are drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
+
+    /// The upgrade that is under way, or was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
+
+    /// PD and TiKV, where the operator runs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
+
     /// `Accepted`: the spec can be carried out. `Available`: orders can be taken. `Progressing`: a change is under way.
+    /// `StoreReady`: PD and TiKV are whole, where the operator runs them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How many members there should be.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStatus {
+    /// How many members there should be.
+    pub replicas: i32,
+    /// Why: `Asked`, `Steady`, `More`, `Fewer`, `Settling`, `Frozen`, `Changing` or `Bounds`.
+    pub reason: String,
+    /// Members that hand their shards over, and then go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draining: Vec<String>,
+}
+
+/// How far an upgrade is.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeStatus {
+    /// `Preflight`, `Canary`, `Rolling`, `RollingBack` or `RolledBack`.
+    pub step: String,
+    /// The image that the members shall run.
+    pub to: String,
+    /// What it waits for, or why it went back.
+    pub message: String,
+    /// The hash of the pod template that was refused: it is not tried again until the spec gives another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_template: Option<String>,
+}
+
+/// How PD and TiKV are.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// Whether PD was formed. Once it was, a member of PD that has lost its volume joins the others and never founds anew.
+    #[serde(default)]
+    pub bootstrapped: bool,
+
+    /// Members of PD that are well, of those that should, as in `3/3`.
+    #[serde(default)]
+    pub pd: String,
+
+    /// Which of them leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pd_leader: Option<String>,
+
+    /// Stores that are up, of those that should, as in `3/3`.
+    #[serde(default)]
+    pub ready: String,
+
+    /// The stores that PD knows, by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub stores: Vec<StoreRow>,
+}
+
+/// A store of TiKV, as PD sees it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreRow {
+    /// Its number.
+    pub id: u64,
+    /// Its pod, or its address where that is no pod of ours.
+    pub pod: String,
+    /// `Up`, `Disconnected`, `Down`, `Offline` (its data moves off it) or `Tombstone`.
+    pub state: String,
+    /// How full its volume is, in steps of ten percent.
+    pub used: String,
 }
 
 /// One thing that is so or not.

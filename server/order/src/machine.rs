@@ -125,6 +125,8 @@ impl<R: Rows> Machine<'_, '_, R> {
                 self.rows.noted(*slot, *order, *line, *revision);
                 Ok(Done::Other(Outcome::Done))
             }
+            // The clock was set back after somebody looked: the timer stays, and is looked at again.
+            Action::Timer(timer) if timer.due_ms > self.context.now_ms => Ok(Done::Other(Outcome::Done)),
             Action::Timer(timer) => {
                 self.rows.clear_timer(timer);
                 match &timer.what {

@@ -189,6 +189,8 @@ impl Router {
             }
             for stored in records {
                 let record: Record = decode("a record", stored.bytes).map_err(unavailable)?;
+                let readable = self.inner.formats.check(record.format);
+                readable.map_err(|why| unavailable(format!("record {} of shard {shard} {why}", stored.number)))?;
                 let total = record.events.len() as u64;
                 for index in cursor.position(shard).events..total {
                     if events.len() >= enough {

@@ -40,6 +40,7 @@ impl Follower {
 
     /// Goes by `map` from now on.
     pub(crate) fn follow(&mut self, map: &Map) {
+        self.template.formats.raise(map.format);
         let mut places = Vec::with_capacity(map.shards.len());
         for shard in &map.shards {
             let owner = if shard.owner == Some(self.me) {

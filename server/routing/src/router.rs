@@ -80,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) reporter: Arc<Reporter>,
     /// The members; of a process that is alone, itself.
     pub(crate) roll: ordermill_members::Handle,
+    pub(crate) formats: Arc<ordermill_shard::Formats>,
     draining: AtomicBool,
     /// Items that are known to exist; items are never deleted.
     known: Cache<RowKey, ()>,
@@ -127,9 +128,10 @@ impl Router {
         let map = roll.current();
         let reporter = Reporter::new(Arc::new(|| 0), clock.clone());
         reporter.tell_of(&shards);
-        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, roll);
+        let formats = Arc::new(ordermill_shard::Formats::new(FORMAT, map.format));
+        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, roll, formats.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: None });
-        Follower::new(me, common, Template::of(&config, me.0), shards).follow(&map);
+        Follower::new(me, common, Template::of(&config, me.0, formats), shards).follow(&map);
         router
     }
 
@@ -151,7 +153,7 @@ impl Router {
         }
         let reporter = Reporter::new(busy, clock.clone());
         let lines = Arc::new(Lines(peers.clone()));
-        let incarnation = me.incarnation;
+        let (incarnation, newest) = (me.incarnation, me.formats.max);
         let joining = ordermill_members::Config { me, shards: config.shards, seed: incarnation.0 };
         let (members, service) =
             ordermill_members::Service::join(joining, store.clone(), lines, reporter.clone(), clock.clone()).await?;
@@ -159,10 +161,12 @@ impl Router {
         let shards = Arc::new(Shards::new(Keys { cluster: config.cluster }, clock.clone(), Some(cluster)));
         reporter.tell_of(&shards);
         tokio::spawn(Timing::watch(Arc::downgrade(&timing), members.clone()));
-        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, members.clone());
+        let formats = Arc::new(ordermill_shard::Formats::new(newest, members.current().format));
+        let handle = members.clone();
+        let router = Self::new(&config, store.clone(), timing, shards.clone(), reporter, handle, formats.clone());
         let common = Arc::new(Common { store, clock, peers: shards.clone(), members: Some(members.clone()) });
         tokio::spawn(retention::watch(Arc::downgrade(&router.inner), members.clone(), config.journal_retention));
-        let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0), shards);
+        let mut follower = Follower::new(incarnation, common, Template::of(&config, incarnation.0, formats), shards);
         let maps = members.map();
         follower.follow(&members.current());
         tokio::spawn(follower.run(maps));
@@ -176,6 +180,7 @@ impl Router {
         shards: Arc<Shards>,
         reporter: Arc<Reporter>,
         roll: ordermill_members::Handle,
+        formats: Arc<ordermill_shard::Formats>,
     ) -> Self {
         let inner = Inner {
             keys: Keys { cluster: config.cluster },
@@ -184,6 +189,7 @@ impl Router {
             shards,
             reporter,
             roll,
+            formats,
             draining: AtomicBool::new(false),
             known: Cache::new(KNOWN_ITEMS),
             behind: Behind::default(),
@@ -416,12 +422,13 @@ pub(crate) struct Template {
     config: Config,
     unflushed: Arc<Unflushed>,
     incarnation: u64,
+    pub(crate) formats: Arc<ordermill_shard::Formats>,
 }
 
 impl Template {
-    fn of(config: &Config, incarnation: u64) -> Self {
+    fn of(config: &Config, incarnation: u64, formats: Arc<ordermill_shard::Formats>) -> Self {
         let unflushed = Arc::new(Unflushed::new(config.flush_bytes, config.shards));
-        Self { config: config.clone(), unflushed, incarnation }
+        Self { config: config.clone(), unflushed, incarnation, formats }
     }
 
     /// What `shard` is told, one of `count`.
@@ -433,6 +440,7 @@ impl Template {
             range: shard.range,
             parent: shard.parent.map(|Parent { shard, number }| ordermill_shard::Parent { shard, number }),
             incarnation: self.incarnation,
+            formats: self.formats.clone(),
             cache_bytes: config.cache_bytes / (count as u64).max(u64::from(config.shards)),
             unflushed: self.unflushed.clone(),
             flush_interval: config.flush_interval,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ordermill_delivery::Entry;
-use ordermill_journal::{Event, FORMAT, Record};
+use ordermill_journal::{Event, Record};
 use ordermill_order::rows::Event as OrderEvent;
 use ordermill_order::{Order, OrderId, Reservation};
 use ordermill_store::keys::RowKey;
@@ -142,10 +142,9 @@ impl Batch {
         self.changed.is_empty()
     }
 
-    /// Closes the batch: encodes its record, and keeps the rows as parts of the record's bytes.
-    /// The next batch begins on top of them.
-    pub(crate) fn close(&mut self, time_ms: u64, sequence: u64, incarnation: u64) -> Closed {
-        let head = Record { format: FORMAT, time_ms, sequence, incarnation, ..Record::default() };
+    /// Closes the batch: encodes its record, which begins as `head` does, and keeps the rows as parts of the
+    /// record's bytes. The next batch begins on top of them.
+    pub(crate) fn close(&mut self, head: &Record) -> Closed {
         let mut out = Vec::with_capacity(self.bytes + self.bytes / 4);
         head.encode(&mut out).expect("a growing buffer has room");
         let mut values = Vec::with_capacity(self.changed.len());
@@ -221,7 +220,7 @@ mod tests {
         assert_eq!(batch.get(b"a"), Some(item(2).as_ref()));
         assert_eq!(batch.get(b"b"), Some(item(3).as_ref()));
         assert_eq!(batch.get(b"c"), None);
-        let closed = batch.close(1, 0, 0);
+        let closed = batch.close(&Record::default());
         assert_eq!(closed.changes.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
     }
 
@@ -233,7 +232,7 @@ mod tests {
             batch.put(key("a"), item(on_hand));
             batch.emit(key("a"), &OrderEvent::Item { sku: "a".into(), version: on_hand });
         }
-        let record = Record::decode(batch.close(1, 0, 0).bytes).expect("it was just encoded");
+        let record = Record::decode(batch.close(&Record::default()).bytes).expect("it was just encoded");
         assert_eq!(record.changes.len(), 1);
         assert_eq!(
             record.events.iter().map(|event| (event.change, event.version)).collect::<Vec<_>>(),

@@ -6,6 +6,7 @@
 //! first will have changed. Nothing of the second counts, or is answered, before the first is
 //! durable; if that fails, so does the second.
 
+use ordermill_journal::Record;
 use ordermill_order::{Action, Outcome, Refusal};
 use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
@@ -49,8 +50,8 @@ impl Service {
         }
     }
 
-    /// Begins to append the next record, if there is anything to write; answers at once what
-    /// changes nothing. No append is under way.
+    /// Begins to append the next record, if there is anything to write; what changes nothing is answered at
+    /// once where nobody else can write, and else once it is proven that nobody has. No append is under way.
     pub(crate) async fn next_append(&mut self) -> Result<Option<Appending>, StoreError> {
         loop {
             let built = match self.built.take() {
@@ -65,8 +66,15 @@ impl Service {
             };
             let Built { closed, mut answers, began } = built;
             let Some(closed) = closed else {
-                self.answer(answers);
-                continue;
+                let unheard = answers.iter().all(|(sink, _)| matches!(sink, Sink::None));
+                if unheard || !self.store.is_shared() || self.config.leaves_out(Planted::ReadWithoutProof) {
+                    self.answer(answers);
+                    continue;
+                }
+                // A refusal tells of the state too: whoever has lost the shard must not tell an old one.
+                let (store, id) = (self.store.clone(), self.config.id);
+                let done = Box::pin(async move { store.prove(id).await });
+                return Ok(Some(Appending { closed: None, answers, began, done }));
             };
             let (store, id, number, bytes) =
                 (self.store.clone(), self.config.id, self.number + 1, closed.bytes.clone());
@@ -85,7 +93,7 @@ impl Service {
                 }
                 store.append(id, number, bytes).await
             });
-            return Ok(Some(Appending { closed, answers, began, done }));
+            return Ok(Some(Appending { closed: Some(closed), answers, began, done }));
         }
     }
 
@@ -156,7 +164,12 @@ impl Service {
             None
         } else {
             self.last_ms = time_ms;
-            Some(batch.close(time_ms, self.sequence, self.config.incarnation))
+            self.format = self.format.max(self.config.formats.store());
+            if self.config.leaves_out(Planted::NewestFormat) {
+                self.format = self.config.formats.newest();
+            }
+            let (format, sequence, incarnation) = (self.format, self.sequence, self.config.incarnation);
+            Some(batch.close(&Record { format, time_ms, sequence, incarnation, ..Record::default() }))
         };
         self.batch = batch;
         Ok(Built { closed, answers, began })

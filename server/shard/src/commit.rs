@@ -1,4 +1,5 @@
-//! What follows an append: the rows count, the callers are answered, the messages go out.
+//! What follows an append, or a proof that nothing was left out: the rows count, the callers are answered, the
+//! messages go out.
 
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,10 @@ impl Service {
             }
             return if stays { Ok(()) } else { Err(error) };
         }
+        let Some(closed) = closed else {
+            self.answer(answers);
+            return Ok(());
+        };
         self.number += 1;
         for (key, value) in &closed.changes {
             self.next_timer.note_row(key, value.as_ref());

@@ -101,7 +101,10 @@ impl Service {
             }
             Err(error) => {
                 self.shard_station.failed(error.kind());
-                tracing::warn!(shard = %self.config.id, %error, "changed rows were not flushed; trying again");
+                tracing::warn!(shard = %self.config.id, %error, "changed rows were not flushed");
+                if self.store.is_shared() {
+                    self.lost.tell(&error);
+                }
                 self.flush_not_before = now + limits::TICK;
                 // The journal has them: a shard that is closing leaves them to recovery.
                 self.flush_failed = self.closing.is_some();

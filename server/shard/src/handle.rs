@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use ordermill_delivery::Mail;
 use ordermill_order::{Command, Order, Outcome, Refusal, SlotRange};
-use ordermill_station::clock;
+use ordermill_station::{clock, limits};
 use ordermill_store::keys::RowKey;
 use ordermill_store::{Page, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::generation::Changes;
-use crate::proof::Proofs;
+use crate::proof::{Lost, Proofs};
 
 /// Why a command came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +140,8 @@ pub(crate) struct Lanes {
     pub(crate) steps: mpsc::Receiver<Queued>,
     pub(crate) creates: mpsc::Receiver<Queued>,
     pub(crate) reads: mpsc::Receiver<Read>,
+    /// The shard is not its own any more, as its store says.
+    pub(crate) lost: mpsc::Receiver<ordermill_store::Error>,
 }
 
 /// What a shard tells of itself.
@@ -199,17 +201,16 @@ impl Handle {
         clock: clock::Shared,
         store: Arc<dyn Store>,
         committed: watch::Receiver<u64>,
-        mailbox: usize,
-        mailbox_messages: usize,
+        (lost, lost_in): (Lost, mpsc::Receiver<ordermill_store::Error>),
     ) -> (Self, Lanes) {
-        let (messages, messages_in) = mpsc::channel(mailbox_messages);
-        let (steps, steps_in) = mpsc::channel(mailbox);
-        let (creates, creates_in) = mpsc::channel(mailbox);
-        let (reads, reads_in) = mpsc::channel(mailbox);
+        let (messages, messages_in) = mpsc::channel(limits::MAILBOX_MESSAGES);
+        let (steps, steps_in) = mpsc::channel(limits::MAILBOX);
+        let (creates, creates_in) = mpsc::channel(limits::MAILBOX);
+        let (reads, reads_in) = mpsc::channel(limits::MAILBOX);
         let gauges = Arc::default();
-        let proofs = store.is_shared().then(|| Proofs::of(store.clone(), id));
+        let proofs = store.is_shared().then(|| Proofs::of(store.clone(), id, lost));
         let handle = Self { id, range, clock, store, messages, steps, creates, reads, proofs, gauges, committed };
-        (handle, Lanes { messages: messages_in, steps: steps_in, creates: creates_in, reads: reads_in })
+        (handle, Lanes { messages: messages_in, steps: steps_in, creates: creates_in, reads: reads_in, lost: lost_in })
     }
 
     /// The same for tests that leave proofs out.

@@ -12,6 +12,7 @@ mod commit;
 pub mod convert;
 mod encode;
 mod flush;
+mod format;
 mod generation;
 mod handle;
 mod keys;
@@ -26,6 +27,7 @@ mod timers;
 mod unflushed;
 
 pub use convert::{Row, decode_row, status_of};
+pub use format::Formats;
 pub use handle::{Error, Handle, Pending, Reply, Scan, Vitals};
 pub use keys::Keys;
 #[cfg(feature = "planted-faults")]

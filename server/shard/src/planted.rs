@@ -26,6 +26,8 @@ pub enum Planted {
     FlushEarly,
     /// A read is answered without a proof that nobody else has written.
     ReadWithoutProof,
+    /// Records are written in the newest format that the build knows, whatever the store's is.
+    NewestFormat,
     /// An item's shard releases by itself what it has held for long.
     #[cfg(feature = "planted-faults")]
     ReleaseByItself,

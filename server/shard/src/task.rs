@@ -20,8 +20,10 @@ use crate::ahead::Ahead;
 use crate::batch::{Batch, Closed};
 use crate::build::Built;
 use crate::flush::Flushed;
+use crate::format::Formats;
 use crate::handle::{Collector, Error, Gauges, Handle, Lanes, Queued, Read, Sink, Work, from_store};
 use crate::planted::Planted;
+use crate::proof::Lost;
 use crate::state::{Committed, Found};
 use crate::sweep::{Attendant, Swept};
 use crate::timers::NextTimer;
@@ -40,6 +42,8 @@ pub struct Config {
     pub parent: Option<Parent>,
     /// Names this run of the owner.
     pub incarnation: u64,
+    /// What may be written, and what can be read.
+    pub formats: Arc<Formats>,
     /// Bytes of clean rows kept in memory.
     pub cache_bytes: u64,
     /// What all shards of the process keep unflushed.
@@ -70,9 +74,10 @@ pub(crate) struct Waiting {
     pub(crate) sink: Sink,
 }
 
-/// A batch whose record is being appended.
+/// A batch whose record is being appended; of one that changes nothing, that it was answered from the last
+/// state is being proven.
 pub(crate) struct Appending {
-    pub(crate) closed: Closed,
+    pub(crate) closed: Option<Closed>,
     pub(crate) answers: Vec<(Sink, Result<Outcome, Refusal>)>,
     pub(crate) began: Duration,
     pub(crate) done: BoxFuture<'static, Result<(), StoreError>>,
@@ -86,6 +91,7 @@ pub struct Service {
     pub(crate) clock: clock::Shared,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) lanes: Lanes,
+    pub(crate) lost: Lost,
     pub(crate) handle: Handle,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) committed_number: watch::Sender<u64>,
@@ -99,6 +105,8 @@ pub struct Service {
     pub(crate) last_ms: u64,
     /// The number of the next order.
     pub(crate) sequence: u64,
+    /// The newest format that any record of the shard was written in: older ones would lose what it holds.
+    pub(crate) format: u32,
     pub(crate) backlog: VecDeque<Waiting>,
     pub(crate) ahead: Ahead,
     /// The next batch, when it was built while an append was under way.
@@ -149,15 +157,9 @@ impl Service {
     /// A shard and the way into it.
     pub fn new(config: Config, store: Arc<dyn Store>, clock: clock::Shared, peers: Arc<dyn Peers>) -> (Handle, Self) {
         let (committed_number, number) = watch::channel(0);
-        let (handle, lanes) = Handle::new(
-            config.id,
-            config.range,
-            clock.clone(),
-            store.clone(),
-            number,
-            limits::MAILBOX,
-            limits::MAILBOX_MESSAGES,
-        );
+        let (lost, told) = Lost::new();
+        let (handle, lanes) =
+            Handle::new(config.id, config.range, clock.clone(), store.clone(), number, (lost.clone(), told));
         let handle = if config.leaves_out(Planted::ReadWithoutProof) { handle.without_proofs() } else { handle };
         let service = Self {
             keys: Keys { cluster: config.cluster },
@@ -171,6 +173,7 @@ impl Service {
             clock,
             peers,
             lanes,
+            lost,
             handle: handle.clone(),
             committed_number,
             outstanding: Outstanding::default(),
@@ -178,6 +181,7 @@ impl Service {
             number: 0,
             last_ms: 0,
             sequence: 1,
+            format: 0,
             backlog: VecDeque::new(),
             ahead: Ahead::default(),
             built: None,
@@ -254,6 +258,8 @@ impl Service {
                     self.finish(done, result)?;
                 }
                 Some(flushed) = self.flushes.1.recv() => self.flushed(flushed).await,
+                // An append under way finds out by itself, and what became of it.
+                Some(error) = self.lanes.lost.recv(), if idle => return Err(error),
                 Some(read) = self.lanes.reads.recv() => self.read(read),
                 Some(queued) = self.lanes.messages.recv(), if idle => self.enqueue(queued),
                 Some(queued) = self.lanes.steps.recv(), if idle => self.enqueue(queued),

@@ -9,7 +9,7 @@ use tikv_client::transaction::HeartbeatOption;
 use tikv_client::{CheckLevel, TimestampExt as _, Transaction, TransactionClient, TransactionOptions};
 
 use crate::begun::Begun;
-use crate::{Config, error};
+use crate::{Config, diagnose, error};
 
 /// A client of one TiKV cluster.
 pub struct Client {
@@ -21,10 +21,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to PD. `Refused` when the configuration can never work, `Unavailable` when PD does not answer.
+    /// Connects to PD. `Refused` when the configuration can never work, certificates among it; `Unavailable` when PD
+    /// does not answer.
     pub async fn connect(config: Config) -> Result<Self, Failure> {
-        let library = RwLock::new(open(&config).await?);
-        Ok(Self { config, library, begun: Begun::default() })
+        match open(&config).await {
+            Ok(library) => Ok(Self { config, library: RwLock::new(library), begun: Begun::default() }),
+            Err(failure) => Err(diagnose::explained(&config, failure).await),
+        }
     }
 
     /// Connects anew and forgets everything else.

@@ -10,6 +10,7 @@
 mod begun;
 mod client;
 mod config;
+mod diagnose;
 mod error;
 mod service;
 mod value;

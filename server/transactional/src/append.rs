@@ -42,7 +42,7 @@ impl Inner {
         record: &Bytes,
         next: Option<Start>,
     ) -> Result<(Duration, Option<Start>), Error> {
-        let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
+        let mut patience = self.calls.patience("append", limits::STORE_EVIDENCE);
         let begun = self.clock.elapsed();
         let placed = self.place(shard, number, (self.nonce(), record), next, &mut patience).await?;
         if self.may_be_trimmed(term) && !self.config.leaves_out(Planted::NoTrimMark) {
@@ -74,7 +74,7 @@ impl Inner {
             return Ok(());
         }
         let begun = self.clock.elapsed();
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("prove", limits::STORE_PATIENCE);
         let proven = loop {
             match self.look_behind(&shard, term.epoch).await {
                 Ok(()) => break Ok(()),

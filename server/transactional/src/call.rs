@@ -163,9 +163,9 @@ impl Calls {
         }
     }
 
-    /// Tries that go on for `long` from now.
-    pub(crate) fn patience(&self, long: Duration) -> Patience<'_> {
-        Patience { calls: self, long, until: self.clock.elapsed() + long, tries: 0, gaps: 0 }
+    /// Tries of `work` that go on for `long` from now.
+    pub(crate) fn patience(&self, work: &'static str, long: Duration) -> Patience<'_> {
+        Patience { calls: self, work, long, until: self.clock.elapsed() + long, tries: 0, gaps: 0 }
     }
 
     /// A number between 0 and 1 that differs from the ones before (SplitMix64).
@@ -204,6 +204,7 @@ impl From<Error> for Trouble {
 #[derive(Debug)]
 pub(crate) struct Patience<'a> {
     calls: &'a Calls,
+    work: &'static str,
     long: Duration,
     until: Duration,
     tries: u32,
@@ -244,7 +245,7 @@ impl Patience<'_> {
         if self.calls.clock.elapsed() >= self.until {
             return Err(Error::Unavailable(format!("{failure}; tried for {} s", self.long.as_secs())));
         }
-        self.calls.measures.tried_again();
+        self.calls.measures.tried_again(self.work);
         let pause = limits::STORE_BACKOFF.saturating_mul(1 << self.tries.min(10)).min(limits::STORE_BACKOFF_MAX);
         self.tries += 1;
         tokio::time::sleep(pause.mul_f64(0.5 + self.calls.spread() / 2.0)).await;

@@ -20,6 +20,7 @@ use ordermill_store::{Change, Error, ShardId};
 use crate::Inner;
 use crate::call::{Patience, Trouble};
 use crate::keys;
+use crate::measure::{Found, What, resolved};
 use crate::planted::Planted;
 use crate::service::{Failure, Mutation, Timestamp};
 use crate::settle::Step;
@@ -68,7 +69,7 @@ impl Inner {
         let mut rows: Vec<Mutation> =
             rows.into_iter().map(|(key, value)| (keys::row(&key), value.map(encode_row))).collect();
         self.calls.measures.flushed_rows.increment(rows.len() as u64);
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("flush", limits::STORE_PATIENCE);
         // When the first of its transactions began: later than everything that is late.
         let mut first = None;
         while !rows.is_empty() {
@@ -77,7 +78,11 @@ impl Inner {
             if hint.is_none() && self.config.leaves_out(Planted::NoReadBack) {
                 break;
             }
-            rows = self.differing(rows, first.unwrap_or(Timestamp(u64::MAX)), &mut patience).await?;
+            let differing = self.differing(rows, first.unwrap_or(Timestamp(u64::MAX)), &mut patience).await;
+            if hint.is_some() || differing.as_ref().is_ok_and(|rows| !rows.is_empty()) {
+                resolved(What::Rows, found(&differing));
+            }
+            rows = differing?;
             if rows.len() < before {
                 patience.renew();
             } else {
@@ -208,6 +213,15 @@ impl Inner {
             Ok(Step::Write(Guard { checkpoint, ..guard }.encode()))
         })
         .await
+    }
+}
+
+/// What became of rows that were sent, by those that read back otherwise.
+fn found(differing: &Result<Vec<Mutation>, Error>) -> Found {
+    match differing {
+        Ok(rows) if rows.is_empty() => Found::Mine,
+        Ok(_) => Found::Absent,
+        Err(_) => Found::Never,
     }
 }
 

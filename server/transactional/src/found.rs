@@ -24,7 +24,7 @@ impl Transactional {
 impl Inner {
     async fn found(&self, shard: ShardId, after: u64, record: &Bytes) -> Result<(), Error> {
         check_size(after + 1, record)?;
-        let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
+        let mut patience = self.calls.patience("found", limits::STORE_EVIDENCE);
         self.settle(&self.keys.guard(shard), &mut patience, |found| {
             let guard = Guard::decode(found)?;
             if guard.checkpoint >= after {

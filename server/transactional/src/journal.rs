@@ -79,7 +79,7 @@ impl Inner {
 
     pub(crate) async fn read(&self, shard: ShardId, after: u64, max_bytes: usize) -> Result<Vec<Record>, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("read", limits::STORE_PATIENCE);
         loop {
             match self.read_once(&shard, after, max_bytes, patience.tries() > 0).await {
                 Ok(records) => return Ok(records),
@@ -208,7 +208,7 @@ impl Inner {
 
     pub(crate) async fn extent(&self, shard: ShardId) -> Result<Extent, Error> {
         let shard = self.shard(shard)?;
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("extent", limits::STORE_PATIENCE);
         let Seen { guard, mark, last, .. } = self.tail(&shard, &mut patience).await?;
         // Whoever met the end of the journal on his way to take it over may have left a record behind it.
         let last = guard.sealed().unwrap_or(last);

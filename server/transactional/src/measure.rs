@@ -44,7 +44,6 @@ pub(crate) struct Measures {
     answered: [Counter; CALLS.len()],
     bytes: [Counter; CALLS.len()],
     transactions: Counter,
-    retries: Counter,
     /// Rows that were flushed, and how many transactions that took.
     pub(crate) flushed_rows: Counter,
     pub(crate) flush_transactions: Counter,
@@ -61,7 +60,6 @@ impl Measures {
             answered: CALLS.map(|(_, name)| counted(name, "ok")),
             bytes: CALLS.map(|(_, name)| counter!("ordermill_service_bytes_total", "call" => name)),
             transactions: counter!("ordermill_service_transactions_total"),
-            retries: counter!("ordermill_service_retries_total"),
             flushed_rows: counter!("ordermill_store_flushed_rows_total"),
             flush_transactions: counter!("ordermill_store_flush_transactions_total"),
             append: histogram!("ordermill_store_append_seconds"),
@@ -92,8 +90,10 @@ impl Measures {
         gauge!("ordermill_store_safe_point_seconds").set(safe_point_ms as f64 / 1_000.0);
     }
 
-    pub(crate) fn tried_again(&self) {
-        self.retries.increment(1);
+    /// A call of `work` has failed and is made again.
+    #[expect(clippy::unused_self, reason = "measurements are made through this")]
+    pub(crate) fn tried_again(&self, work: &'static str) {
+        counter!("ordermill_service_retries_total", "work" => work).increment(1);
     }
 }
 
@@ -102,10 +102,44 @@ fn counted(call: &'static str, outcome: &'static str) -> Counter {
     counter!("ordermill_service_calls_total", "call" => call, "outcome" => outcome)
 }
 
-/// Counts an insert whose call did not say what became of it; `by` says what did: "mine", "another",
-/// "absent" (it is sent again), "never" (the time ran out).
-pub(crate) fn resolved(by: &'static str) {
-    counter!("ordermill_store_uncertain_total", "resolved" => by).increment(1);
+/// Counts a write whose call did not say what became of it, by what a look said afterwards.
+pub(crate) fn resolved(what: What, by: Found) {
+    let what = match what {
+        What::Record => "record",
+        What::Value => "value",
+        What::Rows => "rows",
+    };
+    let by = match by {
+        Found::Mine => "mine",
+        Found::Another => "another",
+        Found::Absent => "absent",
+        Found::Never => "never",
+    };
+    counter!("ordermill_store_uncertain_total", "what" => what, "resolved" => by).increment(1);
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// A record of a journal, a fence among them.
+    Record,
+    /// A guard, a mark or a value of coordination.
+    Value,
+    /// Rows of a flush.
+    Rows,
+}
+
+/// What stood there afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    /// What was written.
+    Mine,
+    /// What somebody else has written.
+    Another,
+    /// Not all of it: it is sent again.
+    Absent,
+    /// Nobody knows: the time ran out.
+    Never,
 }
 
 /// A fixed word per kind, for metrics.
@@ -130,7 +164,7 @@ fn describe() {
         "ordermill_service_transactions_total",
         "Transactions that were sent to be committed: each insert, and each write of one or more keys"
     );
-    describe_counter!("ordermill_service_retries_total", "Tries of the store after one that has failed");
+    describe_counter!("ordermill_service_retries_total", "Tries of the store after one that has failed, by what for");
     describe_counter!("ordermill_store_flushed_rows_total", "Rows that were flushed, deletions included");
     describe_counter!("ordermill_store_flush_transactions_total", "Transactions that flushes have sent");
     describe_counter!("ordermill_store_garbage_collections_total", "Times that this member let old versions go");
@@ -142,7 +176,8 @@ fn describe() {
     describe_histogram!("ordermill_store_proof_seconds", Unit::Seconds, "Time of a proof that the owner still is");
     describe_counter!(
         "ordermill_store_uncertain_total",
-        "Inserts whose call did not say what became of them, by what did: mine, another, absent, never"
+        "Writes whose call did not say what became of them, by what was written (record, value, rows) and what a look found \
+         afterwards: mine, another, absent (it is sent again), never (the time ran out)"
     );
 }
 

@@ -31,7 +31,7 @@ struct Fenced {
 impl Inner {
     pub(crate) async fn take_over(&self, shard: &Shard, fence: &Fence<'_>) -> Result<Extent, Error> {
         shard.give_up();
-        let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
+        let mut patience = self.calls.patience("take_over", limits::STORE_EVIDENCE);
         let fenced = self.put_fence(shard, fence, &mut patience).await?;
         patience.renew();
         let unclear = |error| self.unclear(Some(fenced.sent), error);

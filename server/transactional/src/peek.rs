@@ -14,7 +14,7 @@ use crate::stored::{self, decode_row};
 impl Inner {
     pub(crate) async fn peek(&self, shard: ShardId, key: &[u8], known: Known) -> Result<Peek, Error> {
         let shard = self.shard(shard)?.id;
-        let mut patience = self.calls.patience(limits::STORE_CALL);
+        let mut patience = self.calls.patience("peek", limits::STORE_CALL);
         loop {
             match self.peek_once(shard, key, known).await {
                 Ok(peek) => return Ok(peek),

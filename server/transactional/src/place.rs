@@ -11,7 +11,7 @@ use ordermill_store::{Error, ShardId};
 
 use crate::Inner;
 use crate::call::{Patience, Trouble};
-use crate::measure::resolved;
+use crate::measure::{Found, What, resolved};
 use crate::planted::Planted;
 use crate::service::{Failure, Timestamp};
 use crate::shards::Start;
@@ -74,7 +74,7 @@ impl Inner {
                 (Some(found), next) => {
                     let mine = found.nonce == nonce;
                     if hint.is_err() {
-                        resolved(if mine { "mine" } else { "another" });
+                        resolved(What::Record, if mine { Found::Mine } else { Found::Another });
                     }
                     if !mine {
                         return Ok(Placed::Another);
@@ -82,7 +82,7 @@ impl Inner {
                     return Ok(Placed::Mine { sent: first_sent, next: Some(next) });
                 }
                 (None, next) => {
-                    resolved("absent");
+                    resolved(What::Record, Found::Absent);
                     start = Some(next);
                     let why = hint.err().unwrap_or_else(|| Failure::Unavailable("nothing was written".to_owned()));
                     patience.again(why).await.map_err(|error| self.unclear(sent, error))?;
@@ -112,7 +112,7 @@ impl Inner {
     pub(crate) fn unclear(&self, sent: Option<Duration>, error: Error) -> Error {
         match error {
             Error::Unavailable(text) if sent.is_some() => {
-                resolved("never");
+                resolved(What::Record, Found::Never);
                 if self.config.leaves_out(Planted::UnknownIsUnavailable) {
                     return Error::Unavailable(text);
                 }

@@ -16,14 +16,14 @@ impl Inner {
             return Ok(Vec::new());
         }
         let stored: Vec<Bytes> = rows.iter().map(|key| keys::row(key)).collect();
-        let found = self.get_stored(&stored, &mut self.calls.patience(limits::STORE_PATIENCE)).await?;
+        let found = self.get_stored(&stored, &mut self.calls.patience("get", limits::STORE_PATIENCE)).await?;
         Ok(found.into_iter().map(|value| value.map(decode_row)).collect())
     }
 
     pub(crate) async fn scan(&self, from: Bound<Bytes>, to: Bound<Bytes>, limit: usize) -> Result<Page, Error> {
         let mut page = Page::default();
         let Some((mut from, to)) = self.keys.rows_between(from, to) else { return Ok(page) };
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("scan", limits::STORE_PATIENCE);
         loop {
             // One more than wanted says whether there are more. An answer that was too large is smaller
             // the next time.

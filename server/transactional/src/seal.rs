@@ -31,7 +31,7 @@ impl Inner {
     /// Raises the guard for the last time, as long as it names this owner. What arrives late meets the guard
     /// of a later owner, and fails.
     async fn raise_last(&self, shard: &Shard, term: &Term) -> Result<(), Error> {
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("seal", limits::STORE_PATIENCE);
         self.settle(&self.keys.guard(shard.id), &mut patience, |found| {
             let guard = Guard::decode(found)?;
             match guard.sealed() {

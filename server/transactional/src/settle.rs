@@ -8,6 +8,7 @@ use ordermill_store::Error;
 
 use crate::Inner;
 use crate::call::{Patience, Trouble};
+use crate::measure::{Found, What, resolved};
 use crate::service::Failure;
 
 /// What follows from what stands at a key.
@@ -28,6 +29,8 @@ impl Inner {
         decide: impl Fn(Option<&Bytes>) -> Result<Step<T>, Error> + Send,
     ) -> Result<T, Error> {
         let mut failed: Option<Failure> = None;
+        // Whether a write is under way of which no call has said what became of it.
+        let mut uncertain = false;
         loop {
             let look = async {
                 let at = self.calls.begin().await?;
@@ -36,11 +39,26 @@ impl Inner {
             let (at, found) = match look.await {
                 Ok(found) => found,
                 Err(failure) => {
-                    patience.again(failure).await?;
+                    let again = patience.again(failure).await;
+                    if again.is_err() && uncertain {
+                        resolved(What::Value, Found::Never);
+                    }
+                    again?;
                     continue;
                 }
             };
-            let value = match decide(found.as_ref())? {
+            let step = decide(found.as_ref());
+            if std::mem::take(&mut uncertain) {
+                resolved(
+                    What::Value,
+                    match &step {
+                        Ok(Step::Done(_)) => Found::Mine,
+                        Ok(Step::Write(_)) => Found::Absent,
+                        Err(_) => Found::Another,
+                    },
+                );
+            }
+            let value = match step? {
                 Step::Done(done) => return Ok(done),
                 Step::Write(value) => value,
             };
@@ -49,6 +67,7 @@ impl Inner {
                 continue;
             }
             let hint = self.calls.write(at, vec![(key.clone(), Some(value))]).await;
+            uncertain = hint.is_err();
             failed = Some(hint.err().unwrap_or_else(|| Failure::Unavailable("nothing was written".to_owned())));
         }
     }

@@ -30,7 +30,7 @@ impl Inner {
         if through > term.checkpoint {
             return Err(too_far(&shard, through, term.checkpoint));
         }
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("trim", limits::STORE_PATIENCE);
         if through > term.trimmed {
             let mark = self.raise_mark(&shard, through, term.gone, &mut patience).await?;
             shard.change(term.epoch, |term| term.trimmed = term.trimmed.max(mark.through));
@@ -51,7 +51,7 @@ impl Inner {
 
     /// The same of a journal that has ended, which nobody owns; `not_owned` when it has not.
     async fn trim_sealed(&self, shard: &Shard, through: u64, not_owned: Error) -> Result<(), Error> {
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("trim", limits::STORE_PATIENCE);
         let Seen { guard, mark, .. } = self.tail(shard, &mut patience).await?;
         let Some(last) = guard.sealed() else { return Err(not_owned) };
         if through > last {

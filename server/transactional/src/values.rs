@@ -9,13 +9,14 @@ use ordermill_store::Error;
 
 use crate::Inner;
 use crate::call::Trouble;
+use crate::measure::{Found, What, resolved};
 use crate::service::{Failure, Timestamp};
 use crate::stored::{Nonce, Value};
 
 impl Inner {
     pub(crate) async fn load(&self, name: &str) -> Result<Option<Bytes>, Error> {
         let key = self.keys.value(check(name, &[])?);
-        let mut patience = self.calls.patience(limits::STORE_PATIENCE);
+        let mut patience = self.calls.patience("load", limits::STORE_PATIENCE);
         loop {
             let value = async { self.value(self.calls.timestamp().await?, &key).await };
             match value.await {
@@ -37,11 +38,13 @@ impl Inner {
         new: Bytes,
     ) -> Result<bool, Error> {
         let key = self.keys.value(check(name, &new)?);
-        let mut patience = self.calls.patience(limits::STORE_EVIDENCE);
+        let mut patience = self.calls.patience("compare_and_set", limits::STORE_EVIDENCE);
         let nonce = self.nonce();
         // What stood there when the value was sent first.
         let mut sent: Option<Nonce> = None;
         let mut failed: Option<Failure> = None;
+        // Whether the last write's call did not say what became of it.
+        let mut uncertain = false;
         loop {
             let look = async {
                 let at = self.calls.begin().await?;
@@ -51,6 +54,9 @@ impl Inner {
                 Ok(found) => found,
                 Err(trouble) => {
                     let again = patience.again::<Trouble>(trouble).await;
+                    if again.is_err() && uncertain {
+                        resolved(What::Value, Found::Never);
+                    }
                     again.map_err(|error| unclear(sent.is_some(), error))?;
                     continue;
                 }
@@ -59,10 +65,24 @@ impl Inner {
             if let Some(before) = sent
                 && now != before
             {
-                return became(nonce, before, found.as_ref(), name);
+                let became = became(nonce, before, found.as_ref(), name);
+                if uncertain {
+                    resolved(
+                        What::Value,
+                        match &became {
+                            Ok(true) => Found::Mine,
+                            Ok(false) => Found::Another,
+                            Err(_) => Found::Never,
+                        },
+                    );
+                }
+                return became;
             }
             if sent.is_none() && found.as_ref().map(|value| &value.bytes) != expected {
                 return Ok(false);
+            }
+            if std::mem::take(&mut uncertain) {
+                resolved(What::Value, Found::Absent);
             }
             if let Some(failure) = failed.take() {
                 let again = patience.again(failure).await;
@@ -72,6 +92,7 @@ impl Inner {
             sent = Some(now);
             let value = Value { nonce, before: now, bytes: new.clone() };
             let hint = self.calls.write(at, vec![(key.clone(), Some(value.encode()))]).await;
+            uncertain = hint.is_err();
             failed = Some(hint.err().unwrap_or_else(|| Failure::Unavailable("nothing was written".to_owned())));
         }
     }

@@ -2,19 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Call, History, feed, items, orders};
+use crate::{Beside, Call, History, check_with};
 
 /// What is wrong with a history; nothing, if it is one of a cluster that keeps its promises.
 pub fn check(history: &History) -> Vec<String> {
-    let mut wrong = Vec::new();
-    orders::acknowledged(history, &mut wrong);
-    orders::effects(history, &mut wrong);
-    orders::linearizable(history, &mut wrong);
-    items::conserved(history, &mut wrong);
-    items::received(history, &mut wrong);
-    items::linearizable(history, &mut wrong);
-    feed::complete(history, &mut wrong);
-    wrong
+    check_with(history, &Beside::default())
 }
 
 /// A version of something that an answer told.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::History;
 
 /// Positions rise within a shard and leave none out inside a record; each order has as many events as it
-/// has versions, and they never go back.
-pub(crate) fn complete(history: &History, wrong: &mut Vec<String>) {
+/// has versions, and they never go back. With `gone` some events may be missing.
+pub(crate) fn complete(history: &History, gone: bool, wrong: &mut Vec<String>) {
     let mut last: BTreeMap<u32, (u64, u32)> = BTreeMap::new();
     let mut orders: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for event in &history.events {
@@ -14,6 +14,7 @@ pub(crate) fn complete(history: &History, wrong: &mut Vec<String>) {
         let before = last.insert(event.shard, here);
         let follows = match before {
             Some((record, index)) if record == event.record => event.index == index + 1,
+            Some((record, _)) if gone => event.record > record,
             Some((record, _)) => event.record > record && event.index == 0,
             None => event.index == 0,
         };
@@ -31,7 +32,9 @@ pub(crate) fn complete(history: &History, wrong: &mut Vec<String>) {
     }
     for order in &history.orders {
         let (events, newest) = orders.remove(&*order.id).unwrap_or_default();
-        if (events, newest) != (order.version, order.version) {
+        let all = (events, newest) == (order.version, order.version);
+        let as_far_as_kept = gone && events <= order.version && newest <= order.version;
+        if !(all || as_far_as_kept) {
             wrong.push(format!(
                 "the feed has {events} events of {}, the last of version {newest}; it is in version {}",
                 order.name, order.version

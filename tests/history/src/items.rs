@@ -54,19 +54,35 @@ pub(crate) fn conserved(history: &History, wrong: &mut Vec<String>) {
 pub(crate) fn received(history: &History, wrong: &mut Vec<String>) {
     let mut bounds: BTreeMap<&str, (i64, i64)> =
         history.set.iter().map(|(sku, units)| (&**sku, (*units, *units))).collect();
+    let versions: BTreeMap<(&str, u64), i64> =
+        seen(history).map(|item| ((&*item.sku, item.version), item.received)).collect();
     for call in &history.calls {
-        let Deed::Adjust(sku, delta) = &call.deed else { continue };
+        let (sku, delta) = match (&call.deed, call.deed.plain()) {
+            (_, Deed::Adjust(sku, delta)) => (sku, Some(*delta)),
+            // What was put in depends on what was there.
+            (Deed::If(version, _), Deed::Put(sku, _)) => {
+                let before = versions.get(&(sku, *version));
+                let after = match &call.outcome {
+                    Outcome::Item { item, changed: true } => Some(&item.received),
+                    _ => versions.get(&(sku, version + 1)),
+                };
+                (sku, before.zip(after).map(|(before, after)| after - before))
+            }
+            (_, Deed::Put(sku, _)) => (sku, None),
+            _ => continue,
+        };
         let (least, most) = bounds.entry(sku).or_default();
-        match call.outcome {
-            Outcome::Item { .. } => {
-                *least += delta;
-                *most += delta;
+        match (&call.outcome, delta) {
+            (Outcome::Item { .. }, Some(delta)) => {
+                *least = least.saturating_add(delta);
+                *most = most.saturating_add(delta);
             }
-            Outcome::Unknown => {
-                *least += delta.min(&0);
-                *most += delta.max(&0);
+            (Outcome::Unknown, Some(delta)) => {
+                *least = least.saturating_add(delta.min(0));
+                *most = most.saturating_add(delta.max(0));
             }
-            Outcome::Order { .. } | Outcome::Absent | Outcome::Refused => {}
+            (Outcome::Item { .. } | Outcome::Unknown, None) => (*least, *most) = (i64::MIN / 2, i64::MAX / 2),
+            (Outcome::Order { .. } | Outcome::Absent | Outcome::Refused | Outcome::Mismatch(_), _) => {}
         }
     }
     let found: BTreeMap<&str, &Item> = history.items.iter().map(|item| (&*item.sku, item)).collect();
@@ -99,6 +115,11 @@ pub(crate) fn linearizable(history: &History, wrong: &mut Vec<String>) {
                 (&*item.sku, item.version, item.fulfilled + item.restocked, *changed)
             }
             (Deed::ReadItem(sku), Outcome::Absent) => (&**sku, 0, 0, false),
+            // It tells the version and nothing else.
+            (deed, Outcome::Mismatch(version)) if deed.is_about_item() => {
+                told.entry(deed.about()).or_default()[0].push(Told { call, version: *version, changed: false });
+                continue;
+            }
             _ => continue,
         };
         let [versions, moves] = told.entry(sku).or_default();

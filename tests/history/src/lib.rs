@@ -3,13 +3,16 @@
 //! Pure: a [`History`] goes in, what is wrong with it comes out, one line each. Who drove the cluster, in
 //! simulated time or over real sockets, makes no difference. Knows only what a client can see.
 
+mod beside;
 mod check;
+mod conditions;
 mod feed;
 mod items;
 mod orders;
 #[cfg(test)]
 mod tests;
 
+pub use beside::{Beside, check_with};
 pub use check::check;
 
 /// One line of an order, in units.
@@ -105,6 +108,36 @@ pub enum Deed {
     Adjust(String, i64),
     /// Read an item.
     ReadItem(String),
+    /// Set the units of an item on the shelf.
+    Put(String, u64),
+    /// Do it if what it is about has this version. Without one only a read of the item can tell what a
+    /// [`Deed::Put`] has changed.
+    If(u64, Box<Deed>),
+}
+
+impl Deed {
+    /// The deed, whatever version it wants.
+    pub(crate) fn plain(&self) -> &Self {
+        match self {
+            Self::If(_, deed) => deed.plain(),
+            deed => deed,
+        }
+    }
+
+    /// Whether it is about an item.
+    pub(crate) fn is_about_item(&self) -> bool {
+        matches!(self.plain(), Self::Adjust(..) | Self::Put(..) | Self::ReadItem(_))
+    }
+
+    /// What it is about, as the server calls it; of a new order, as its customer does.
+    pub(crate) fn about(&self) -> &str {
+        match self {
+            Self::Authorize(id, _) | Self::Capture(id, _) | Self::Fulfil(id, _) | Self::Return(id, _) => id,
+            Self::Place(id) | Self::Cancel(id) | Self::ReadOrder(id) => id,
+            Self::Adjust(sku, _) | Self::Put(sku, _) | Self::ReadItem(sku) => sku,
+            Self::If(_, deed) => deed.about(),
+        }
+    }
 }
 
 /// What came of it.
@@ -128,6 +161,8 @@ pub enum Outcome {
     Absent,
     /// Nothing has changed, and nothing will.
     Refused,
+    /// What it is about has another version: this one. Nothing has changed, and nothing will.
+    Mismatch(u64),
     /// It may have happened, may happen yet, or not at all.
     Unknown,
 }

@@ -53,7 +53,7 @@ pub(crate) fn effects(history: &History, wrong: &mut Vec<String>) {
     const NAMES: [&str; 4] = ["authorized", "captured", "fulfilled", "returned"];
     let mut sums: BTreeMap<&str, Sums> = BTreeMap::new();
     for Call { deed, outcome, .. } in &history.calls {
-        let (id, which, amount) = match deed {
+        let (id, which, amount) = match deed.plain() {
             Deed::Authorize(id, amount) => (id, 0, *amount),
             Deed::Capture(id, amount) => (id, 1, *amount),
             Deed::Fulfil(id, units) => (id, 2, *units),
@@ -64,13 +64,20 @@ pub(crate) fn effects(history: &History, wrong: &mut Vec<String>) {
                 sums.entry(id).or_default().cancelled |= done;
                 continue;
             }
-            Deed::Place(_) | Deed::ReadOrder(_) | Deed::Adjust(..) | Deed::ReadItem(_) => continue,
+            Deed::Place(_)
+            | Deed::ReadOrder(_)
+            | Deed::Adjust(..)
+            | Deed::ReadItem(_)
+            | Deed::Put(..)
+            | Deed::If(..) => {
+                continue;
+            }
         };
         let sums = sums.entry(id).or_default();
         match outcome {
             Outcome::Order { .. } => sums.sure[which] += amount,
             Outcome::Unknown => sums.perhaps[which] += amount,
-            Outcome::Item { .. } | Outcome::Absent | Outcome::Refused => {}
+            Outcome::Item { .. } | Outcome::Absent | Outcome::Refused | Outcome::Mismatch(_) => {}
         }
     }
     for order in &history.orders {
@@ -119,6 +126,7 @@ pub(crate) fn linearizable(history: &History, wrong: &mut Vec<String>) {
         let (name, version, changed) = match (&call.deed, &call.outcome) {
             (_, Outcome::Order { order, changed }) => (&*order.id, order.version, *changed),
             (Deed::ReadOrder(id), Outcome::Absent) => (&**id, 0, false),
+            (deed, Outcome::Mismatch(version)) if !deed.is_about_item() => (deed.about(), *version, false),
             _ => continue,
         };
         told.entry(name).or_default().push(Told { call, version, changed });

@@ -160,3 +160,64 @@ fn a_feed_with_a_gap_or_a_repeat_is_told() {
         "tells of 2, which is not there",
     );
 }
+
+/// An adjustment of the shelf, and a step, each in a version that was seen.
+fn conditional() -> History {
+    let mut history = good();
+    let deed = Deed::If(3, Box::new(Deed::Capture("1".into(), 50)));
+    let last = Order { captured: 50, version: 4, ..history.orders[0].clone() };
+    history.calls.push(call(19, 20, deed, of_order(last.clone(), true)));
+    let deed = Deed::If(3, Box::new(Deed::Cancel("1".into())));
+    history.calls.push(call(21, 22, deed, Outcome::Mismatch(4)));
+    let shelf = item(3, 16, 2, 1, 0);
+    let deed = Deed::If(2, Box::new(Deed::Put("tea".into(), 15)));
+    history.calls.push(call(23, 24, deed, Outcome::Item { item: shelf.clone(), changed: true }));
+    history.events.push(event(11, 0, 4));
+    (history.orders, history.items) = (vec![last], vec![shelf]);
+    history
+}
+
+#[test]
+fn a_condition_that_was_passed_over_is_told() {
+    assert_eq!(check(&conditional()), Vec::<String>::new());
+    let told = |spoil: fn(&mut History), what: &str| {
+        let mut history = conditional();
+        spoil(&mut history);
+        let wrong = check(&history);
+        assert!(wrong.iter().any(|line| line.contains(what)), "{what:?} is not among {wrong:#?}");
+    };
+    told(|history| history.calls[10].outcome = Outcome::Mismatch(3), "refused for the version that it wants");
+    told(|history| history.calls[9].deed = Deed::If(4, Box::new(Deed::Capture("1".into(), 50))), "left version 4");
+    told(|history| history.calls[11].deed = Deed::If(2, Box::new(Deed::Put("tea".into(), 9))), "left 15 units");
+    told(|history| history.items[0] = item(3, 20, 2, 1, 0), "20 received");
+    told(|history| history.calls[10].outcome = Outcome::Mismatch(2), "tells version 2");
+    let twice = |history: &mut History| {
+        let deed = Deed::If(3, Box::new(Deed::Authorize("1".into(), 5)));
+        let order = Order { version: 5, ..history.orders[0].clone() };
+        history.calls.push(call(25, 26, deed, of_order(order, true)));
+    };
+    told(twice, "were both made in version 3");
+}
+
+#[test]
+fn an_order_that_has_run_out_wrongly_is_told() {
+    let (mut history, id, name) = (good(), || "1".to_owned(), || "ann/1".to_owned());
+    let all = Beside { expiring: [name()].into(), expired: [id()].into(), ..Beside::default() };
+    let told = |history: &History, beside: &Beside| check_with(history, beside).join("; ");
+    assert!(told(&history, &all).contains("ann/1 has run out after Fulfil"));
+    history.calls.remove(2);
+    assert!(told(&history, &all).contains("something is still held for it"));
+    let nobody = Beside { expired: [id()].into(), ..Beside::default() };
+    assert!(told(&history, &nobody).contains("nobody has said that it shall"));
+    assert_eq!(check_with(&good(), &Beside { expiring: [name()].into(), ..Beside::default() }), Vec::<String>::new());
+}
+
+#[test]
+fn events_may_be_missing_where_they_are_gone_and_nothing_else_may() {
+    let gone = Beside { gone: true, ..Beside::default() };
+    let mut history = good();
+    history.events.remove(1);
+    assert_eq!(check_with(&history, &gone), Vec::<String>::new());
+    history.events.push(event(9, 1, 4));
+    assert!(check_with(&history, &gone).iter().any(|line| line.contains("tells (9, 1) after Some((9, 1))")));
+}

@@ -11,112 +11,7 @@ use ordermill_transactional::{Failure, Mutation, Service, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{Lots, Mvcc};
-
-/// What goes wrong how often: times in a thousand, and milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// How long each way takes at most; mostly less. 0: no time at all.
-    pub latency_ms: u64,
-    /// A call that takes up to a hundred times as long.
-    pub slow: u64,
-    /// A call of any kind that fails and has done nothing.
-    pub fails: u64,
-    /// A write that has happened and is said to have failed.
-    pub lost_reply: u64,
-    /// A write that is said to have failed, and happens later.
-    pub late: u64,
-    /// How much later at most; mostly less.
-    pub late_ms: u64,
-    /// A write that is said to have happened, and has not.
-    pub silent: u64,
-    /// A write that has happened and meets itself as a conflict.
-    pub own_conflict: u64,
-    /// A write that needs two phases.
-    pub two_phases: u64,
-    /// A write in two phases that ends between or before them, and leaves its locks.
-    pub orphan: u64,
-    /// A call without an answer. A write may happen all the same.
-    pub hang: u64,
-    /// A call with which a time begins in which all calls of this client fail.
-    pub outage: u64,
-    /// How long that is at most; mostly less.
-    pub outage_ms: u64,
-}
-
-impl Plan {
-    /// Nothing goes wrong, and nothing takes any time.
-    pub const fn calm() -> Self {
-        Self {
-            latency_ms: 0,
-            slow: 0,
-            fails: 0,
-            lost_reply: 0,
-            late: 0,
-            late_ms: 0,
-            silent: 0,
-            own_conflict: 0,
-            two_phases: 0,
-            orphan: 0,
-            hang: 0,
-            outage: 0,
-            outage_ms: 0,
-        }
-    }
-
-    /// What a store has to hide from whoever calls it.
-    pub const fn mild() -> Self {
-        Self {
-            fails: 10,
-            lost_reply: 10,
-            silent: 10,
-            own_conflict: 10,
-            two_phases: 10,
-            orphan: 10,
-            outage: 1,
-            outage_ms: 100,
-            ..Self::calm()
-        }
-    }
-
-    /// Everything, often.
-    pub const fn rough() -> Self {
-        Self {
-            latency_ms: 8,
-            slow: 20,
-            fails: 20,
-            lost_reply: 30,
-            late: 20,
-            late_ms: 60_000,
-            silent: 20,
-            own_conflict: 30,
-            two_phases: 40,
-            orphan: 20,
-            hang: 4,
-            outage: 2,
-            outage_ms: 60_000,
-        }
-    }
-
-    /// The same with other likelihoods, and another latency: what `times` makes of each, one after the other.
-    #[must_use]
-    pub fn scaled(self, mut times: impl FnMut(u64) -> u64) -> Self {
-        Self {
-            latency_ms: 1 + times(self.latency_ms),
-            slow: times(self.slow),
-            fails: times(self.fails),
-            lost_reply: times(self.lost_reply),
-            late: times(self.late),
-            silent: times(self.silent),
-            own_conflict: times(self.own_conflict),
-            two_phases: times(self.two_phases),
-            orphan: times(self.orphan),
-            hang: times(self.hang),
-            outage: times(self.outage),
-            ..self
-        }
-    }
-}
+use crate::{Lots, Mvcc, Plan};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +24,8 @@ enum Fate {
     /// With so many keys committed; all: it goes well. None: not even the first phase ends.
     TwoPhases(Option<usize>),
     Hang,
+    /// Nothing was sent.
+    Fails,
 }
 
 #[derive(Debug)]
@@ -188,7 +85,7 @@ impl Client {
 
     /// One way between the process and the store.
     async fn way(&self) {
-        let time = self.luck.lock().way();
+        let time = self.luck.lock().way(&self.store);
         if !time.is_zero() {
             sleep(time).await;
         }
@@ -197,7 +94,7 @@ impl Client {
     /// Before a call: whether it gets through.
     async fn pass(&self) -> Result<(), Failure> {
         self.thaw().await;
-        let trouble = self.luck.lock().trouble();
+        let trouble = self.luck.lock().trouble(&self.store);
         match trouble {
             None => Ok(()),
             Some(after) => {
@@ -222,7 +119,7 @@ impl Client {
     async fn send(&self, start: Timestamp, mutations: Vec<Mutation>, new: bool) -> Result<(), Failure> {
         self.store.take(start)?;
         self.pass().await?;
-        let fate = self.luck.lock().fate(mutations.len());
+        let fate = self.luck.lock().fate(mutations.len(), &self.store);
         let this = self.clone();
         let sent = tokio::spawn(async move { this.carry_out(fate, start, &mutations, new).await });
         let done = sent.await.unwrap_or_else(|error| Err(Failure::Unavailable(error.to_string())));
@@ -240,7 +137,8 @@ impl Client {
                 done
             }
             Fate::LostReply => {
-                let _ = self.store.one_phase(start, mutations, new);
+                let done = self.store.one_phase(start, mutations, new);
+                self.store.count(|tally| tally.lost_replies += u64::from(done.is_ok()));
                 self.way().await;
                 lost()
             }
@@ -248,18 +146,33 @@ impl Client {
                 let (store, mutations) = (Arc::clone(&self.store), mutations.to_vec());
                 tokio::spawn(async move {
                     sleep(after).await;
-                    store.one_phase(start, &mutations, new)
+                    let done = store.one_phase(start, &mutations, new);
+                    store.count(|tally| match done {
+                        Ok(()) => tally.late += 1,
+                        Err(Failure::Conflict(_)) => tally.late_behind_another += 1,
+                        Err(_) => {}
+                    });
                 });
                 lost()
             }
-            Fate::Silent => Ok(()),
+            Fate::Silent => {
+                self.store.count(|tally| tally.silent += 1);
+                Ok(())
+            }
+            Fate::Fails => {
+                self.store.count(|tally| tally.failed += 1);
+                Err(Failure::Unavailable("the region is elsewhere".to_owned()))
+            }
             Fate::OwnConflict => {
                 self.store.one_phase(start, mutations, new)?;
+                self.store.count(|tally| tally.own_conflicts += 1);
                 self.way().await;
                 Err(Failure::Conflict("its own first try".to_owned()))
             }
             Fate::TwoPhases(committed) => {
                 self.store.prewrite(start, mutations, new)?;
+                let ends = committed.is_some_and(|committed| committed >= mutations.len());
+                self.store.count(|tally| if ends { tally.two_phases += 1 } else { tally.orphans += 1 });
                 self.way().await;
                 let Some(committed) = committed else { return lost() };
                 self.store.commit(start, mutations, committed)?;
@@ -267,6 +180,7 @@ impl Client {
                 Ok(())
             }
             Fate::Hang => {
+                self.store.count(|tally| tally.hung += 1);
                 let _ = self.store.one_phase(start, mutations, new);
                 std::future::pending().await
             }
@@ -275,23 +189,25 @@ impl Client {
 }
 
 impl Luck {
-    fn way(&mut self) -> Duration {
+    fn way(&mut self, store: &Mvcc) -> Duration {
         let most = self.plan.latency_ms * 1_000;
         if most == 0 {
             return Duration::ZERO;
         }
         let slow = if self.lots.in_thousand(self.plan.slow) { 100 } else { 1 };
+        store.count(|tally| tally.slow += u64::from(slow > 1));
         Duration::from_micros(self.lots.skewed(0, most * slow))
     }
 
     /// Whether a call fails without reaching anything, and after how long.
-    fn trouble(&mut self) -> Option<Duration> {
+    fn trouble(&mut self, store: &Mvcc) -> Option<Duration> {
         let plan = self.plan;
         if plan == Plan::calm() {
             return None;
         }
         let now = Instant::now();
         if self.lots.in_thousand(plan.outage) {
+            store.count(|tally| tally.outages += 1);
             self.outage = self.outage.max(now + Duration::from_millis(self.lots.skewed(1, plan.outage_ms)));
         }
         if self.outage > now {
@@ -300,12 +216,17 @@ impl Luck {
             return Some(Duration::from_millis(self.lots.below(20 * long / 10 + 1)));
         }
         if self.lots.in_thousand(plan.hang) {
+            store.count(|tally| tally.hung += 1);
             return Some(Duration::from_mins(1));
         }
-        self.lots.in_thousand(plan.fails).then(|| self.way())
+        if !self.lots.in_thousand(plan.fails) {
+            return None;
+        }
+        store.count(|tally| tally.failed += 1);
+        Some(self.way(store))
     }
 
-    fn fate(&mut self, keys: usize) -> Fate {
+    fn fate(&mut self, keys: usize, store: &Mvcc) -> Fate {
         let plan = self.plan;
         let mut lot = self.lots.below(1_000);
         let mut is = |times: u64| {
@@ -327,6 +248,16 @@ impl Luck {
             Fate::TwoPhases((self.lots.below(2) == 0).then_some(1))
         } else if is(plan.hang) {
             Fate::Hang
+        } else if is(plan.moved) {
+            store.move_regions();
+            // Who looks for its region in vain may send nothing and call it done; keys that were together
+            // may lie apart; or the client finds its way by itself.
+            match self.lots.below(4) {
+                0 => Fate::Silent,
+                1 => Fate::Fails,
+                2 => Fate::TwoPhases(Some(keys)),
+                _ => Fate::Well,
+            }
         } else {
             Fate::Well
         }

@@ -11,9 +11,13 @@ mod detour;
 mod faults;
 mod lots;
 mod mvcc;
+mod plan;
+mod tally;
 
 pub use clock::Virtual;
 pub use detour::{Detour, Via};
-pub use faults::{Client, Plan};
+pub use faults::Client;
 pub use lots::Lots;
 pub use mvcc::{Mvcc, Version};
+pub use plan::Plan;
+pub use tally::Tally;

@@ -1,5 +1,6 @@
 //! Runs simulations of whole clusters: one seed with its log, or new seeds until one fails.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -50,7 +51,8 @@ fn replay(seed: u64, settings: &Settings) -> std::io::Result<bool> {
     for line in &report.log {
         writeln!(out, "{line}")?;
     }
-    let Report { counts, calls, digest, wrong, .. } = report;
+    let Report { counts, happened, calls, digest, wrong, .. } = report;
+    writeln!(out, "{happened:?}")?;
     writeln!(out, "seed {seed}: {counts:?}, {calls} calls of the store, digest {digest:016x}")?;
     wrong.iter().try_for_each(|wrong| writeln!(out, "wrong: {wrong}"))?;
     out.flush()?;
@@ -63,10 +65,11 @@ fn hunt(from: Option<u64>, time: Duration, settings: &Settings) -> std::io::Resu
     let began = Instant::now();
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let first = from.unwrap_or_else(|| since_epoch.as_secs() * 1_000);
-    let (mut seed, mut all, mut told) = (first, Counts::default(), began);
+    let (mut seed, mut all, mut happened, mut told) = (first, Counts::default(), BTreeMap::new(), began);
     while began.elapsed() < time {
         let report = run(seed, settings);
         all.add(&report.counts);
+        report.happened.iter().for_each(|(what, times)| *happened.entry(*what).or_insert(0) += times);
         if !report.wrong.is_empty() {
             let splits = if settings.splits { " --splits" } else { "" };
             println!("seed {seed} fails; `cargo xtask sim --seed {seed}{splits}` replays it");
@@ -80,6 +83,6 @@ fn hunt(from: Option<u64>, time: Duration, settings: &Settings) -> std::io::Resu
             std::io::stdout().flush()?;
         }
     }
-    println!("{} seeds from {first} went well in {:.0?}: {all:?}", seed - first, began.elapsed());
+    println!("{} seeds from {first} went well in {:.0?}: {all:?}, {happened:?}", seed - first, began.elapsed());
     Ok(true)
 }

@@ -6,13 +6,16 @@
 //! phase gets its time from the last read of its region, so that of two records the later one may have
 //! the earlier time. Loses nothing and never fails by itself.
 
+mod service;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ordermill_transactional::{Failure, Mutation, Service, Timestamp};
+use ordermill_transactional::{Failure, Mutation, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::Tally;
 use crate::clock::BEGIN_MS;
 
 /// Bytes of keys and values of a transaction with several keys.
@@ -58,6 +61,11 @@ struct State {
     begun: BTreeSet<u64>,
     /// The latest read of each region.
     read: Vec<u64>,
+    /// How often boundaries between regions have moved.
+    moves: u64,
+    /// The latest commit.
+    committed: u64,
+    tally: Tally,
     safe_point: u64,
     calls: u64,
     digest: u64,
@@ -93,6 +101,34 @@ impl Mvcc {
         self.state.lock().calls
     }
 
+    /// What has gone wrong so far.
+    pub fn tally(&self) -> Tally {
+        self.state.lock().tally
+    }
+
+    /// Counts what goes wrong.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Tally)) {
+        count(&mut self.state.lock().tally);
+    }
+
+    /// All keys that begin with `prefix` and were ever written, in order.
+    pub fn keys(&self, prefix: &[u8]) -> Vec<Bytes> {
+        let state = self.state.lock();
+        let from = state.keys.range(Bytes::copy_from_slice(prefix)..);
+        from.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Moves the boundaries between regions. Whoever serves a region from then on takes a timestamp first,
+    /// so that it gives no time before a read that it does not know of.
+    pub fn move_regions(&self) {
+        let now_ms = self.now_ms();
+        let mut state = self.state.lock();
+        let now = state.oracle(now_ms);
+        state.read.iter_mut().for_each(|read| *read = now);
+        state.moves += 1;
+        state.tally.moves += 1;
+    }
+
     /// A number that depends on every call so far, its time, its arguments and its outcome.
     pub fn digest(&self) -> u64 {
         self.state.lock().digest
@@ -111,6 +147,7 @@ impl Mvcc {
         let now_ms = self.now_ms();
         let mut state = self.state.lock();
         let done = call(&mut state);
+        state.tally.locked += u64::from(matches!(done, Err(Failure::Locked(_))));
         state.calls += 1;
         let mut digest = state.digest ^ 0xCBF2_9CE4_8422_2325;
         let parts =
@@ -198,9 +235,9 @@ impl State {
     }
 
     fn region(&self, key: &[u8]) -> usize {
-        let hash = key
-            .iter()
-            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
+        let hash = key.iter().fold(0xCBF2_9CE4_8422_2325_u64 ^ self.moves, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+        });
         (hash >> 7) as usize % self.read.len()
     }
 
@@ -224,7 +261,11 @@ impl State {
         if self.read.is_empty() {
             return self.oracle(now_ms);
         }
-        keys.map(|key| self.read[self.region(key)]).fold(start, u64::max) + 1
+        let commit = keys.map(|key| self.read[self.region(key)]).fold(start, u64::max) + 1;
+        self.tally.early_commits += u64::from(commit < self.last);
+        self.tally.inverted_commits += u64::from(commit < self.committed);
+        self.committed = self.committed.max(commit);
+        commit
     }
 
     fn reads(&mut self, at: u64, key: &[u8]) {
@@ -313,84 +354,4 @@ fn check_answer(bytes: usize) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Unavailable(format!("an answer of {bytes} bytes")))
-}
-
-#[async_trait::async_trait]
-impl Service for Mvcc {
-    async fn timestamp(&self) -> Result<Timestamp, Failure> {
-        Ok(self.now())
-    }
-
-    async fn begin(&self) -> Result<Timestamp, Failure> {
-        let start = self.now();
-        self.state.lock().begun.insert(start.0);
-        Ok(start)
-    }
-
-    async fn insert(&self, start: Timestamp, key: Bytes, value: Bytes) -> Result<(), Failure> {
-        self.take(start)?;
-        self.one_phase(start, &[(key, Some(value))], true)
-    }
-
-    async fn write(&self, start: Timestamp, mutations: Vec<Mutation>) -> Result<(), Failure> {
-        self.take(start)?;
-        self.one_phase(start, &mutations, false)
-    }
-
-    async fn get(&self, at: Timestamp, key: Bytes) -> Result<Option<Bytes>, Failure> {
-        self.step(("get", at.0, &key.clone()), |state| {
-            state.reads(at.0, &key);
-            state.see(at.0, &key)
-        })
-    }
-
-    async fn get_many(&self, at: Timestamp, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
-        let first = keys.first().cloned().unwrap_or_default();
-        self.step(("get many", at.0, &first), |state| {
-            keys.iter().for_each(|key| state.reads(at.0, key));
-            let found = keys.iter().map(|key| state.see(at.0, key)).collect::<Result<Vec<_>, _>>()?;
-            check_answer(found.iter().flatten().map(Bytes::len).sum())?;
-            Ok(found)
-        })
-    }
-
-    async fn scan(&self, at: Timestamp, from: Bytes, to: Bytes, limit: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
-        self.step(("scan", at.0, &from.clone()), |state| {
-            if from >= to {
-                return Ok(Vec::new());
-            }
-            // A scan may touch every region.
-            state.read.iter_mut().for_each(|read| *read = (*read).max(at.0));
-            let mut found = Vec::new();
-            let names: Vec<Bytes> = state.keys.range(from..to).map(|(name, _)| name.clone()).collect();
-            for name in names {
-                if found.len() >= limit as usize {
-                    break;
-                }
-                if let Some(value) = state.see(at.0, &name)? {
-                    found.push((name, value));
-                }
-            }
-            check_answer(found.iter().map(|(key, value)| key.len() + value.len()).sum())?;
-            Ok(found)
-        })
-    }
-
-    async fn clean_up(&self, before: Timestamp, from: Bytes, to: Bytes) -> Result<(), Failure> {
-        self.step(("clean up", before.0, &from.clone()), |state| {
-            state.clean_up(before.0, &from, &to);
-            Ok(())
-        })
-    }
-
-    async fn collect_garbage(&self, at: Timestamp) -> Result<(), Failure> {
-        self.step(("collect garbage", at.0, &[]), |state| {
-            state.collect_garbage(at.0);
-            Ok(())
-        })
-    }
-
-    async fn reconnect(&self) -> Result<(), Failure> {
-        Ok(())
-    }
 }

@@ -4,17 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use ordermill_members::{Error, Formats, Incarnation, Member};
 use ordermill_order::{Action, Command};
 use ordermill_peer::{Hello, Peers, Tcp};
 use ordermill_routing::{Config, Router, Stale, Status};
-use ordermill_simulation::{Mvcc, Virtual};
+use ordermill_simulation::{Detour, Mvcc, Via, Virtual};
 use ordermill_station::clock::{self, Clock};
 use ordermill_station::limits;
-use ordermill_transactional::Transactional;
+use ordermill_store::{ShardId, Store as _};
+use ordermill_transactional::{Failure, Service, Timestamp, Transactional};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 const CLUSTER: u32 = 7;
@@ -49,7 +51,7 @@ impl Clock for Forged {
 }
 
 /// A member that is alone with its store, and takes part until it is dropped.
-async fn join(service: &Arc<Mvcc>, incarnation: u64, clock: clock::Shared) -> Result<Router, Error> {
+async fn join(service: &Arc<impl Service>, incarnation: u64, clock: clock::Shared) -> Result<Router, Error> {
     let config = ordermill_transactional::Config::new(CLUSTER, incarnation);
     let store = Arc::new(Transactional::new(config, service.clone(), clock.clone()));
     let hello = Hello { cluster: CLUSTER, incarnation, name: "pod-0".to_owned() };
@@ -92,7 +94,7 @@ async fn put(router: &Router, on_hand: u64) -> Result<(), ordermill_routing::Err
     router.apply(Command { tenant: "".into(), idempotency: None, action }).await.map(drop)
 }
 
-async fn serving(service: &Arc<Mvcc>, clock: clock::Shared) -> Router {
+async fn serving(service: &Arc<impl Service>, clock: clock::Shared) -> Router {
     let router = join(service, 5, clock).await.unwrap();
     until("the member to serve", async || put(&router, 1).await.is_ok() && router.status() == Status::Serving).await;
     router
@@ -175,6 +177,62 @@ async fn a_stale_read_says_what_it_may_lack() {
     let stale = router.stale_item("".into(), "A").await.unwrap();
     assert_eq!((on_hand(&stale), stale.age), (Some(8), Duration::ZERO));
     assert_eq!(router.stale_item("".into(), "B").await.unwrap().value, None);
+}
+
+/// Nobody writes, so nothing but its reads tells the member that another has been there.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_only_read_is_served_again_after_another_had_it() {
+    let service = Arc::new(Mvcc::new(3));
+    let clock = Virtual::shared();
+    let router = serving(&service, clock.clone()).await;
+    let there = async || router.item("".into(), "A").await.is_ok_and(|item| item.is_some());
+    until("the read", there).await;
+    let config = ordermill_transactional::Config::new(CLUSTER, 9);
+    let other = Transactional::new(config, service.clone(), clock);
+    for shard in [ShardId(0), ShardId(1)] {
+        let again = |last: Option<&[u8]>| Ok(Bytes::copy_from_slice(last.unwrap()));
+        other.take_over(shard, &again).await.unwrap();
+    }
+    until("the read to be answered again", there).await;
+}
+
+/// A way to the store on which nothing can be looked at for a while.
+#[derive(Debug)]
+struct Blind {
+    service: Arc<Mvcc>,
+    blind: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Detour for Blind {
+    fn service(&self) -> &Mvcc {
+        &self.service
+    }
+
+    async fn timestamp(&self) -> Result<Timestamp, Failure> {
+        if self.blind.load(Ordering::Relaxed) {
+            return Err(Failure::Unavailable("nothing is seen".to_owned()));
+        }
+        self.service.timestamp().await
+    }
+}
+
+/// What is refused is refused for how things are: another owner may have changed that.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_refused_without_a_proof() {
+    let service = Arc::new(Via(Blind { service: Arc::new(Mvcc::new(3)), blind: AtomicBool::new(false) }));
+    let router = serving(&service, Virtual::shared()).await;
+    let wrongly = async || {
+        let action = Action::PutItem { sku: "A".into(), on_hand: 3, backorder: false, if_version: Some(99) };
+        router.apply(Command { tenant: "".into(), idempotency: None, action }).await
+    };
+    let refused = ordermill_routing::Error::Refused(ordermill_order::Refusal::VersionMismatch { current: 1 });
+    assert_eq!(wrongly().await, Err(refused.clone()));
+    service.0.blind.store(true, Ordering::Relaxed);
+    let unproven = wrongly().await;
+    assert!(matches!(unproven, Err(ordermill_routing::Error::Unavailable(_))), "{unproven:?}");
+    service.0.blind.store(false, Ordering::Relaxed);
+    until("the store to be seen again", async || wrongly().await == Err(refused.clone())).await;
 }
 
 async fn serving_again(service: &Arc<Mvcc>, clock: clock::Shared) -> Router {

@@ -19,27 +19,33 @@ use tokio::sync::OnceCell;
 use self::pd::Pd;
 use self::server::Server;
 use crate::network::Network;
-use crate::process::{own_address, until};
+use crate::process::{Settings, own_address, until};
 
 /// How both servers are told to be quick and small. A store of one has nobody to wait for; TiKV's defaults
-/// would want more open files than many machines allow. Either server ignores what is the other's.
+/// would want more open files than many machines allow. Either server ignores what is the other's. The store for tests
+/// does not start again once it has dropped a file of its log that it has not read back yet, of which it keeps three.
 const STORE_CONFIG: &str = r#"
 [raftstore]
 raft-base-tick-interval = "100ms"
 raft-store-max-leader-lease = "900ms"
 pd-heartbeat-tick-interval = "1s"
 [engine]
-vlog-file-size = 16777216
+vlog-file-size = 67108864
 [rocksdb]
 max-open-files = 1024
 [raftdb]
 max-open-files = 1024
 "#;
 
-/// A PD, and a store if it has one.
+/// Copies of a region that PD keeps where there are stores enough, unless told otherwise.
+const COPIES: usize = 3;
+
+/// A PD, and a store or several if it has any.
 #[derive(Debug)]
 pub struct Cluster {
     pd: Pd,
+    /// What members call it: tells those of several tests in one PD apart.
+    number: u32,
     /// None of one that was there before.
     own: Option<Own>,
 }
@@ -48,64 +54,99 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Own {
     pd: Server,
-    store: Server,
-    /// Where the store listens.
+    stores: Vec<Store>,
+    /// The addresses that PD and the stores tell their clients, and where they listen, if that is elsewhere.
+    fronts: Vec<(SocketAddr, SocketAddr)>,
+}
+
+#[derive(Debug)]
+struct Store {
+    server: Server,
+    /// Where it listens.
     address: SocketAddr,
 }
 
 impl Cluster {
-    /// Starts a PD and a store and waits until they can be read and written.
+    /// Starts a PD and its stores and waits until they can be read and written.
     pub async fn start() -> Self {
         let mut cluster = Self::without_store().await;
         cluster.start_store().await;
         cluster
     }
 
-    /// The same on a machine of a network that a test has made.
+    /// The PD and stores of `ORDERMILL_PD` where they are named, else such that are started. A test that may be given
+    /// others' stops nothing, and sees nothing of what else is there.
+    pub async fn named_or_start() -> Self {
+        match std::env::var_os("ORDERMILL_PD") {
+            Some(named) => Self::named(named.to_str().expect("addresses are text")),
+            None => Self::start().await,
+        }
+    }
+
+    fn named(addresses: &str) -> Self {
+        let endpoints = addresses.split(',').map(|address| address.trim().to_owned());
+        Self { pd: Pd::new(endpoints.collect()), number: rand::random_range(2..u32::MAX), own: None }
+    }
+
+    /// Whether it was started here, and may be stopped.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The same as [`Cluster::start`] on a machine of a network that a test has made.
     pub async fn start_on(network: &Network, machine: u8) -> Self {
-        let mut cluster = Self::pd_at(network.address(machine), Some(network.name(machine))).await;
+        let mut cluster = Self::pd_at(network.address(machine), Some(network.name(machine)), None).await;
         cluster.start_store().await;
         cluster
     }
 
-    /// Starts a PD alone.
-    pub async fn without_store() -> Self {
-        Self::pd_at(own_address().ip(), None).await
+    /// The same, and it tells its clients that it is at addresses of the test itself: see [`Cluster::fronts`].
+    pub async fn start_behind(network: &Network, machine: u8) -> Self {
+        let (address, name) = (network.address(machine), network.name(machine));
+        let mut cluster = Self::pd_at(address, Some(name), Some(network.own_address())).await;
+        cluster.start_store().await;
+        cluster
     }
 
-    /// Starts a PD at an address, in a network namespace if one is named.
-    async fn pd_at(address: IpAddr, namespace: Option<String>) -> Self {
-        let [client, peer, store, status] = std::array::from_fn(|_| server::free_address(address));
-        let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-        let own = Own {
-            pd: Server::new("PD", namespace.clone(), binary("ORDERMILL_PD_SERVER"), |directory| {
-                vec![
-                    "--name=pd".to_owned(),
-                    format!("--data-dir={}", directory.join("data").display()),
-                    format!("--client-urls={client_url}"),
-                    format!("--peer-urls={peer_url}"),
-                ]
-            }),
-            store: Server::new("the store", namespace, binary("ORDERMILL_TIKV_SERVER"), |directory| {
-                let (data, config) = (directory.join("data"), directory.join("config.toml"));
-                // One that does not make its own directories.
-                for name in ["kv", "raft"] {
-                    std::fs::create_dir_all(data.join(name)).expect("a directory can be made");
-                }
-                std::fs::write(&config, STORE_CONFIG).expect("a file can be written");
-                vec![
-                    format!("--pd={client}"),
-                    format!("--addr={store}"),
-                    format!("--status-addr={status}"),
-                    format!("--data-dir={}", data.display()),
-                    format!("--config={}", config.display()),
-                ]
-            }),
-            address: store,
-        };
-        let mut cluster = Self { pd: Pd::new(vec![client.to_string()]), own: Some(own) };
+    /// The addresses that PD, and then each store, tells its clients, and for each where it listens.
+    pub fn fronts(&self) -> &[(SocketAddr, SocketAddr)] {
+        &self.own.as_ref().expect(OWN).fronts
+    }
+
+    /// Starts a PD alone.
+    pub async fn without_store() -> Self {
+        Self::pd_at(own_address().ip(), None, None).await
+    }
+
+    /// Starts a PD at an address, in a network namespace if one is named. Clients are told of `front` if it is given;
+    /// PD itself is named first all the same, as its stores do not go by the front.
+    async fn pd_at(address: IpAddr, namespace: Option<String>, front: Option<IpAddr>) -> Self {
+        let [client, peer] = std::array::from_fn(|_| server::free_address(address));
+        let told = |listens: SocketAddr| front.map(|front| SocketAddr::new(front, listens.port()));
+        let urls = [Some(client), told(client)].into_iter().flatten().map(|address| format!("http://{address}"));
+        let urls: Vec<String> = urls.collect();
+        let pd = Server::new("PD", namespace.clone(), binary("ORDERMILL_PD_SERVER"), |directory| {
+            vec![
+                "--name=pd".to_owned(),
+                format!("--data-dir={}", directory.join("data").display()),
+                format!("--client-urls=http://{client}"),
+                format!("--advertise-client-urls={}", urls.join(",")),
+                format!("--peer-urls=http://{peer}"),
+            ]
+        });
+        let stores: Vec<Store> = (0..stores()).map(|_| store(client, namespace.clone(), told)).collect();
+        let addresses = [client].into_iter().chain(stores.iter().map(|store| store.address));
+        let fronts = addresses.filter_map(|address| Some((told(address)?, address))).collect();
+        let own = Own { pd, stores, fronts };
+        let mut cluster = Self { pd: Pd::new(vec![client.to_string()]), number: 1, own: Some(own) };
         cluster.start_pd().await;
         cluster
+    }
+
+    /// How a member of it is started.
+    pub fn member(&self, name: &str, shards: u32) -> Settings {
+        let settings = Settings::member(&self.pd_endpoints(), name, shards);
+        settings.with(&["--cluster-id", &self.number.to_string()])
     }
 
     /// Addresses of PD.
@@ -130,15 +171,18 @@ impl Cluster {
         .await;
     }
 
-    /// Starts the store on its address and directory, for the first time or again. What it held before it
+    /// Starts the store, or all of them, on its address and directory, for the first time or again. What it held before it
     /// may be unable to read for a moment longer: only the first time does PD know who leads.
     pub async fn start_store(&mut self) {
         let own = self.own.as_mut().expect(OWN);
-        own.store.start();
-        until("a store that listens and leads its regions", async || {
-            own.store.check();
-            TcpStream::connect(own.address).await.map_err(|error| error.to_string())?;
-            self.pd.regions_have_leaders().await
+        own.stores.iter_mut().for_each(|store| store.server.start());
+        let copies = own.stores.len().min(COPIES);
+        until("stores that listen and lead their regions", async || {
+            for store in &own.stores {
+                store.server.check();
+                TcpStream::connect(store.address).await.map_err(|error| error.to_string())?;
+            }
+            self.pd.regions_have_leaders(copies).await
         })
         .await;
     }
@@ -159,9 +203,11 @@ impl Cluster {
         self.own.as_mut().expect(OWN).pd.kill().await;
     }
 
-    /// Kills the store with SIGKILL.
+    /// Kills the store, or all of them, with SIGKILL.
     pub async fn kill_store(&mut self) {
-        self.own.as_mut().expect(OWN).store.kill().await;
+        for store in &mut self.own.as_mut().expect(OWN).stores {
+            store.server.kill().await;
+        }
     }
 }
 
@@ -176,14 +222,7 @@ pub struct Shared(&'static Cluster);
 /// The shared cluster, started by whoever asks first.
 pub async fn shared() -> Shared {
     static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-    let make = async || match std::env::var_os("ORDERMILL_PD") {
-        Some(named) => {
-            let named = named.to_str().expect("addresses are text");
-            Cluster { pd: Pd::new(named.split(',').map(|address| address.trim().to_owned()).collect()), own: None }
-        }
-        None => Cluster::start().await,
-    };
-    Shared(SHARED.get_or_init(make).await)
+    Shared(SHARED.get_or_init(Cluster::named_or_start).await)
 }
 
 impl Deref for Shared {
@@ -201,9 +240,39 @@ impl Drop for Shared {
             && let Some(own) = &self.0.own
         {
             own.pd.show_log();
-            own.store.show_log();
+            own.stores.iter().for_each(|store| store.server.show_log());
         }
     }
+}
+
+/// A store of the PD at `pd` that does not run yet, and what it tells clients of the address where it listens.
+fn store(pd: SocketAddr, namespace: Option<String>, told: impl Fn(SocketAddr) -> Option<SocketAddr>) -> Store {
+    let [address, status] = std::array::from_fn(|_| server::free_address(pd.ip()));
+    let server = Server::new("the store", namespace, binary("ORDERMILL_TIKV_SERVER"), |directory| {
+        let (data, config) = (directory.join("data"), directory.join("config.toml"));
+        // One that does not make its own directories.
+        for name in ["kv", "raft"] {
+            std::fs::create_dir_all(data.join(name)).expect("a directory can be made");
+        }
+        std::fs::write(&config, STORE_CONFIG).expect("a file can be written");
+        vec![
+            format!("--pd={pd}"),
+            format!("--addr={address}"),
+            format!("--advertise-addr={}", told(address).unwrap_or(address)),
+            format!("--status-addr={status}"),
+            format!("--data-dir={}", data.display()),
+            format!("--config={}", config.display()),
+        ]
+    });
+    Store { server, address }
+}
+
+/// How many stores a cluster has that is started: one, unless `ORDERMILL_TIKV_STORES` says otherwise. The store that is
+/// built for tests is for one.
+fn stores() -> usize {
+    std::env::var_os("ORDERMILL_TIKV_STORES").map_or(1, |count| {
+        count.to_str().and_then(|count| count.parse().ok()).expect("ORDERMILL_TIKV_STORES is a number")
+    })
 }
 
 /// The binary that an environment variable names.

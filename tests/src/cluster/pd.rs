@@ -20,6 +20,8 @@ pub(super) struct Region {
     pub(super) epoch: Epoch,
     #[serde(default)]
     pub(super) leader: Option<Peer>,
+    #[serde(default)]
+    peers: Vec<Peer>,
 }
 
 /// The version of a region.
@@ -83,11 +85,12 @@ impl Pd {
         members.leader.map(drop).ok_or_else(|| "no leader".to_owned())
     }
 
-    /// Whether there are regions and each has a leader: when a store of one can be read and written. That
-    /// the store is "up" PD says ten seconds later.
-    pub(super) async fn regions_have_leaders(&self) -> Result<(), String> {
+    /// Whether there are regions, each with a leader and so many copies: when stores can be read and written, and one of
+    /// several may be missed. That a store is "up" PD says ten seconds later.
+    pub(super) async fn regions_have_leaders(&self, copies: usize) -> Result<(), String> {
         let regions = self.regions().await?;
-        let all = !regions.is_empty() && regions.iter().all(|region| region.leader.is_some());
+        let all =
+            !regions.is_empty() && regions.iter().all(|region| region.leader.is_some() && region.peers.len() >= copies);
         all.then_some(()).ok_or_else(|| format!("{regions:?}"))
     }
 

@@ -1,9 +1,11 @@
 //! Customers, a warehouse and an import at work over HTTP, while the server comes and goes.
 //!
 //! Whatever is not acknowledged is sent again under the same key until it is. What is acknowledged
-//! is entered in the [`Books`].
+//! is entered in the [`Books`]. Where every answer counts, and not only what must not be lost, [`recorded`] is the load.
 
 mod books;
+mod outages;
+pub mod recorded;
 mod writer;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use tokio::sync::{RwLock, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use books::Books;
+pub use outages::{Before, Outages};
 use writer::{Importer, Writer};
 
 use crate::process::{Http, in_time};

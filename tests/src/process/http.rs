@@ -73,6 +73,13 @@ impl Http {
         Self { client, bases: bases.to_vec(), next: Arc::default() }
     }
 
+    /// A client of one of these servers; `number` may be any.
+    #[must_use]
+    pub fn one(&self, number: usize) -> Self {
+        let base = self.bases[number % self.bases.len()].clone();
+        Self { client: self.client.clone(), bases: vec![base], next: Arc::default() }
+    }
+
     /// A request.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let base = &self.bases[self.next.fetch_add(1, Ordering::Relaxed) % self.bases.len()];

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Ended, Http, collect, command_in, in_time, own_address, signal};
+use super::{Ended, Http, collect, command_in, in_time, own_address, signal, until};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -151,15 +151,19 @@ impl Server {
     }
 
     /// Starts a server; an error if it ends instead of being ready.
-    pub async fn try_start(mut settings: Settings) -> Result<Self, Ended> {
+    pub async fn try_start(settings: Settings) -> Result<Self, Ended> {
         let mut starting = Starting::new(&settings);
         if !starting.ready().await {
             return Err(starting.ended().await);
         }
+        Ok(Self::ready(settings, starting))
+    }
+
+    fn ready(mut settings: Settings, starting: Starting) -> Self {
         let Starting { child, stdout, log, reading, line } = starting;
         let address = line.strip_prefix("listening on http://").and_then(|rest| rest.trim_end().parse().ok());
         settings.listen = address.unwrap_or_else(|| panic!("the first line does not say where it listens: {line:?}"));
-        Ok(Self { child, settings, log, reading, rest: Some(collect(stdout)), first_line: line })
+        Self { child, settings, log, reading, rest: Some(collect(stdout)), first_line: line }
     }
 
     /// Its URL.
@@ -218,6 +222,27 @@ impl Server {
     /// Starts it again after it has ended, on the same address and directory.
     pub async fn restart(&mut self) {
         *self = Self::start(self.settings.clone()).await;
+    }
+
+    /// Starts it again; does something once it has logged `text`, and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say so, or ends.
+    pub async fn restart_and_when_it_says(&mut self, text: &str, something: impl Future<Output = ()>) {
+        let mut starting = Starting::new(&self.settings);
+        let log = Arc::clone(&starting.log);
+        let said = async {
+            until(text, async || {
+                let log = log.lock();
+                if log.contains(text) { Ok(()) } else { Err(log.clone()) }
+            })
+            .await;
+            something.await;
+        };
+        let (ready, ()) = tokio::join!(starting.ready(), said);
+        assert!(ready, "the server has ended: {}", log.lock());
+        *self = Self::ready(self.settings.clone(), starting);
     }
 
     /// Starts it again and kills it after `after`, ready or not.

@@ -178,3 +178,35 @@ async fn lists_are_complete_and_filtered() {
         shop.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_list_that_is_walked_while_orders_are_placed_is_stable() {
+    for shards in SHARDS {
+        let shop = Shop::open(shards, &[("tea", 1_000)]).await;
+        let mut there = Vec::new();
+        for number in 0..20 {
+            there.push(shop.place(&order(&format!("c-{number}"), &[("tea", 1)])).await.id);
+        }
+        let (mut seen, mut token) = (Vec::new(), String::new());
+        loop {
+            let page = shop.http.get(&format!("/v1/orders?page_size=3&page_token={token}")).await.expect(200);
+            let page: OrderPage = page.json();
+            seen.extend(page.orders.into_iter().map(|order| order.id));
+            // Before the next page, some lie before it and some behind it.
+            for other in 0..2 {
+                shop.place(&order(&format!("later-{}-{other}", seen.len()), &[("tea", 1)])).await;
+            }
+            match page.next_page_token {
+                Some(next) => token = next,
+                None => break,
+            }
+        }
+        let once: BTreeSet<_> = seen.iter().collect();
+        assert_eq!(once.len(), seen.len(), "an order is listed twice");
+        assert!(there.iter().all(|id| once.contains(id)), "an order that was there is not listed");
+        let again: Vec<_> = listed(&shop, "", 7).await.into_iter().map(|order| order.id).collect();
+        let kept: Vec<_> = again.into_iter().filter(|id| once.contains(id)).collect();
+        assert_eq!(kept, seen, "the order of the list has changed");
+        shop.close().await;
+    }
+}

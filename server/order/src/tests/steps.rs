@@ -6,6 +6,7 @@ use crate::hold::Units;
 use crate::id::fingerprint;
 use crate::order::{LineUnits, Reason};
 use crate::payment::{PaymentStatus, PaymentStep, Terms};
+use crate::rows::{Timer, TimerKind};
 use crate::{NewOrder, Order, Outcome, Refusal, Status, Step};
 
 fn world() -> World {
@@ -113,6 +114,21 @@ fn an_unpaid_reservation_runs_out_and_an_unknown_payment_holds_it() {
     world.pass(60_000);
     assert_eq!(status(&world, unknown), Some(Status::Expired));
     world.settle();
+}
+
+#[test]
+fn a_clock_that_is_set_back_leaves_the_timer_for_later() {
+    let mut world = world();
+    let new = NewOrder { expires_in_ms: Some(1_000), ..new_order("ann", &[("tea", 3)]) };
+    let order = world.place(new, None).expect("a decision");
+    let due_ms = order.expires_ms.expect("it runs out");
+    let timer = Timer { due_ms, slot: order.id.slot(), what: TimerKind::Expire(order.id) };
+    // Whoever found it due went by another clock.
+    world.step_timer(timer);
+    let status = |world: &World| world.orders().next().map(|order| order.status());
+    assert_eq!(status(&world), Some(Status::Confirmed));
+    world.pass(1_000);
+    assert_eq!(status(&world), Some(Status::Expired));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::id::{Class, Partition, fingerprint, identity};
 use crate::memory::Memory;
 use crate::order::{Line, Order, Reservation};
 use crate::payment::Terms;
+use crate::rows::Timer;
 use crate::{Action, Command, Context, Halt, NewLine, NewOrder, OrderId, Outcome, Refusal, SlotRange, Step, apply};
 
 pub(super) const CUSTOMERS: [&str; 3] = ["ann", "bob", "cleo"];
@@ -134,6 +135,11 @@ impl World {
         self.apply(partition.slot, None, Action::Credit(Box::new(credit)))
     }
 
+    /// Fires a timer, due or not.
+    pub(super) fn step_timer(&mut self, timer: Timer) {
+        self.apply(timer.slot, None, Action::Timer(timer)).expect("a timer is never refused");
+    }
+
     /// Fires every timer that is due after `by_ms` more.
     pub(super) fn pass(&mut self, by_ms: u64) {
         self.now_ms += by_ms;
@@ -141,7 +147,7 @@ impl World {
             let now_ms = self.now_ms;
             let due = self.shards.iter().find_map(|s| s.rows.timers.iter().find(|t| t.due_ms <= now_ms).cloned());
             let Some(timer) = due else { return };
-            self.apply(timer.slot, None, Action::Timer(timer)).expect("a timer is never refused");
+            self.step_timer(timer);
         }
         let timers: Vec<_> = self.shards.iter().flat_map(|shard| shard.rows.timers.iter()).collect();
         panic!("timers do not come to an end: {timers:?}");

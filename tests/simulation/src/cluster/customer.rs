@@ -1,7 +1,9 @@
 //! Customers: they place orders and take steps on them, read, and adjust items, at whichever member.
 //!
 //! A request whose answer is lost is sent again with the same idempotency key, often to another member.
+//! Some steps want the version that their customer has seen last; some orders are everybody's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +12,9 @@ use ordermill_order::id::{Class, Partition, fingerprint, identity};
 use ordermill_order::order::LineUnits;
 use ordermill_order::payment::{PaymentStep, Terms};
 use ordermill_order::{Action, Command, IdempotencyKey, NewLine, NewOrder, OrderId, Step};
-use ordermill_routing::{Error, Router};
 use tokio::time::sleep;
 
-use super::machine::Machine;
-use super::seen::{came_of, item_of, order_of};
+use super::request::{Request, Send, Tried, attempted};
 use super::world::World;
 use crate::Lots;
 
@@ -22,8 +22,6 @@ use crate::Lots;
 const ANSWER: Duration = Duration::from_secs(12);
 /// How often a request is sent before its client gives up.
 const TRIES: u64 = 6;
-/// How long a create waits for its decision.
-const DECISION: Duration = Duration::from_secs(8);
 
 /// The name of an item.
 pub(super) fn sku(index: u64) -> String {
@@ -32,36 +30,25 @@ pub(super) fn sku(index: u64) -> String {
 
 /// A customer.
 pub(super) struct Customer {
-    pub(super) name: String,
-    pub(super) world: Arc<World>,
-    pub(super) lots: Lots,
-    /// Orders that it knows.
-    pub(super) orders: Vec<OrderId>,
-    pub(super) requests: u64,
-}
-
-/// A request as it is sent, again and again if need be.
-struct Request {
-    deed: Deed,
-    send: Send,
-}
-
-enum Send {
-    Command(Command),
-    Order(OrderId),
-    Item(String),
-}
-
-/// What one attempt ended with.
-enum Tried {
-    Came(Came),
-    /// It may have happened.
-    Lost(String),
-    /// It has not happened.
-    NotNow(String),
+    name: String,
+    world: Arc<World>,
+    lots: Lots,
+    /// Orders of its own.
+    orders: Vec<OrderId>,
+    /// Versions of orders as it has seen them last.
+    versions: BTreeMap<String, u64>,
+    /// Versions of items as it has seen them last, and the units on the shelf.
+    shelves: BTreeMap<String, (u64, u64)>,
+    requests: u64,
 }
 
 impl Customer {
+    /// A customer that knows nothing yet.
+    pub(super) fn new(name: String, world: Arc<World>, lots: Lots) -> Self {
+        let (versions, shelves) = (BTreeMap::new(), BTreeMap::new());
+        Self { name, world, lots, orders: Vec::new(), versions, shelves, requests: 0 }
+    }
+
     /// Lives until everybody stops.
     pub(super) async fn run(mut self) {
         while !self.world.has_stopped() {
@@ -85,35 +72,71 @@ impl Customer {
 
     fn wish(&mut self) -> Request {
         let lot = self.lots.below(100);
-        let some = self.orders.len() as u64;
-        if some == 0 || lot < 25 {
+        if self.orders.is_empty() || lot < 25 {
             return self.place();
         }
-        let newest = self.lots.skewed(0, some - 1);
-        let id = self.orders[(some - 1 - newest) as usize];
-        let name = id.to_string();
-        let step = |step| Action::Step { id, if_version: None, step };
-        let one = || Some(vec![LineUnits { line: 0, units: 1 }]);
         match lot {
-            25..33 => self.command(Deed::Authorize(name, 100), step(Step::Pay(PaymentStep::Authorize(100), None))),
-            33..39 => self.command(Deed::Capture(name, 50), step(Step::Pay(PaymentStep::Capture(50), None))),
-            39..50 => self.command(Deed::Fulfil(name, 1), step(Step::Fulfil { lines: one(), tracking: None })),
-            50..55 => {
-                let restock = self.lots.below(2) == 0;
-                self.command(Deed::Return(name, 1), step(Step::Return { lines: one(), restock, reason: None }))
+            25..60 => self.step(lot),
+            60..75 => {
+                let id = self.some_order();
+                Request { deed: Deed::ReadOrder(id.to_string()), send: Send::Order(id) }
             }
-            55..60 => self.command(Deed::Cancel(name), step(Step::Cancel { reason: None })),
-            60..80 => Request { deed: Deed::ReadOrder(name), send: Send::Order(id) },
-            80..92 => {
+            75..88 => {
                 let sku = sku(self.lots.below(self.world.items));
                 Request { deed: Deed::ReadItem(sku.clone()), send: Send::Item(sku) }
             }
+            88..93 => self.put(),
             _ => {
                 let (sku, delta) = (sku(self.lots.below(self.world.items)), self.lots.below(12) as i64 - 3);
                 let action = Action::AdjustItem { sku: sku.as_str().into(), delta };
                 self.command(Deed::Adjust(sku, delta), action)
             }
         }
+    }
+
+    /// An order of its own, mostly one of the newest, or one of everybody's.
+    fn some_order(&mut self) -> OrderId {
+        if self.lots.below(4) == 0
+            && let Some(id) = self.world.any_order(&mut self.lots)
+        {
+            return id;
+        }
+        let some = self.orders.len() as u64;
+        let newest = self.lots.skewed(0, some - 1);
+        self.orders[(some - 1 - newest) as usize]
+    }
+
+    /// A step on an order, perhaps only in the version that was seen last.
+    fn step(&mut self, lot: u64) -> Request {
+        let id = self.some_order();
+        let name = id.to_string();
+        let one = || Some(vec![LineUnits { line: 0, units: 1 }]);
+        let (deed, step) = match lot {
+            25..33 => (Deed::Authorize(name, 100), Step::Pay(PaymentStep::Authorize(100), None)),
+            33..39 => (Deed::Capture(name, 50), Step::Pay(PaymentStep::Capture(50), None)),
+            39..50 => (Deed::Fulfil(name, 1), Step::Fulfil { lines: one(), tracking: None }),
+            50..55 => {
+                let restock = self.lots.below(2) == 0;
+                (Deed::Return(name, 1), Step::Return { lines: one(), restock, reason: None })
+            }
+            _ => (Deed::Cancel(name), Step::Cancel { reason: None }),
+        };
+        let seen = self.versions.get(&id.to_string()).copied();
+        let if_version = seen.filter(|_| self.lots.below(3) == 0);
+        let deed = if_version.map_or(deed.clone(), |version| Deed::If(version, Box::new(deed)));
+        self.command(deed, Action::Step { id, if_version, step })
+    }
+
+    /// Sets an item that it has seen, if nobody else has since.
+    fn put(&mut self) -> Request {
+        let sku = sku(self.lots.below(self.world.items));
+        let Some((version, on_hand)) = self.shelves.get(&sku).copied() else {
+            return Request { deed: Deed::ReadItem(sku.clone()), send: Send::Item(sku) };
+        };
+        let on_hand = (on_hand + self.lots.below(8)).saturating_sub(2);
+        let deed = Deed::If(version, Box::new(Deed::Put(sku.clone(), on_hand)));
+        let backorder = self.lots.below(3) == 0;
+        self.command(deed, Action::PutItem { sku: sku.into(), on_hand, backorder, if_version: Some(version) })
     }
 
     fn place(&mut self) -> Request {
@@ -124,18 +147,25 @@ impl Customer {
             quantity: self.lots.skewed(1, 4),
             unit_price: 100,
         });
+        let lines: Vec<_> = lines.collect();
+        let name = format!("{}/{reference}", self.name);
+        let expires_in_ms = (self.lots.below(4) == 0).then(|| self.lots.skewed(1_000, 25_000));
+        if let Some(expires_in_ms) = expires_in_ms {
+            self.world.expires(&name, Duration::from_millis(expires_in_ms));
+        }
+        let prepaid = expires_in_ms.is_some() && self.lots.below(2) == 0;
         let new = NewOrder {
             partition: Partition::of("", Class::Customer, &self.name),
             customer: Some(self.name.as_str().into()),
             reference: Some((reference.as_str().into(), identity)),
-            lines: lines.collect(),
+            lines,
             currency: *b"GBP",
-            terms: Terms::OnAccount,
-            expires_in_ms: None,
+            terms: if prepaid { Terms::Prepaid } else { Terms::OnAccount },
+            expires_in_ms,
             fulfilled: false,
             placed_ms: None,
         };
-        self.command(Deed::Place(format!("{}/{reference}", self.name)), Action::Create(Box::new(new)))
+        self.command(Deed::Place(name), Action::Create(Box::new(new)))
     }
 
     /// Sends a request until its outcome is known, or it is given up.
@@ -152,7 +182,7 @@ impl Customer {
             if attempt == 0 {
                 log.tell(format_args!("{who} asks {node}: {:?}", request.deed));
             }
-            match attempted(&machine, &request.send).await {
+            match attempted(&self.world, &machine, &request.send, ANSWER).await {
                 Tried::Came(came) => {
                     log.tell(format_args!("{who} hears from {node}: {came:?}"));
                     outcome = came;
@@ -173,6 +203,21 @@ impl Customer {
             && let Ok(id) = order.id.parse()
         {
             self.orders.push(id);
+            self.world.share(id);
+        }
+        match &outcome {
+            Came::Order { order, .. } => drop(self.versions.insert(order.id.clone(), order.version)),
+            Came::Item { item, .. } => drop(self.shelves.insert(item.sku.clone(), (item.version, item.on_hand))),
+            _ => {}
+        }
+        if let Deed::If(..) = &request.deed {
+            match &outcome {
+                Came::Order { changed: true, .. } | Came::Item { changed: true, .. } => {
+                    self.world.log.happened("conditional changes");
+                }
+                Came::Mismatch(_) => self.world.log.happened("mismatches"),
+                _ => {}
+            }
         }
         self.world.log.count(|counts| match &outcome {
             Came::Order { changed: true, .. } if matches!(request.deed, Deed::Place(_)) => {
@@ -181,47 +226,10 @@ impl Customer {
             }
             Came::Order { changed: true, .. } | Came::Item { changed: true, .. } => counts.changes += 1,
             Came::Order { .. } | Came::Item { .. } | Came::Absent => counts.reads += 1,
-            Came::Refused => counts.refused += 1,
+            Came::Refused | Came::Mismatch(_) => counts.refused += 1,
             Came::Unknown => counts.unknown += 1,
         });
         let end = self.world.log.instant();
         self.world.log.called(Call { begin, end, deed: request.deed, outcome });
-    }
-}
-
-async fn attempted(machine: &Machine, send: &Send) -> Tried {
-    let answered = machine.ask(ANSWER, send_to(&machine.router, send)).await;
-    match answered {
-        Ok(tried) => tried,
-        Err(lost) => Tried::Lost(format!("{lost:?}")),
-    }
-}
-
-async fn send_to(router: &Router, send: &Send) -> Tried {
-    let read = matches!(send, Send::Order(_) | Send::Item(_));
-    let answered = match send {
-        Send::Command(command) => {
-            let Command { tenant, idempotency, action } = command.clone();
-            let done = match action {
-                Action::Create(new) => router.create(tenant, idempotency, *new, DECISION).await,
-                action => router.apply(Command { tenant, idempotency, action }).await,
-            };
-            done.map(|outcome| came_of(outcome, &command.action))
-        }
-        Send::Order(id) => router.order("".into(), *id).await.map(|order| match order {
-            Some(order) => Came::Order { order: order_of(&order), changed: false },
-            None => Came::Absent,
-        }),
-        Send::Item(sku) => router.item("".into(), sku).await.map(|item| match item {
-            Some(item) => Came::Item { item: item_of(sku, &item), changed: false },
-            None => Came::Absent,
-        }),
-    };
-    match answered {
-        Ok(came) => Tried::Came(came),
-        Err(Error::Refused(_)) => Tried::Came(Came::Refused),
-        Err(Error::Busy | Error::Full(_)) => Tried::NotNow("busy".to_owned()),
-        Err(error) if read => Tried::NotNow(error.to_string()),
-        Err(error) => Tried::Lost(error.to_string()),
     }
 }

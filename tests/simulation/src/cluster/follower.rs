@@ -1,10 +1,11 @@
 //! One client that follows the event feed from its beginning to its end, at whichever member.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ordermill_history::Event;
-use ordermill_routing::{FeedPage, Subject};
+use ordermill_routing::{Error, FeedPage, Subject};
 use tokio::time::sleep;
 
 use super::world::World;
@@ -17,10 +18,19 @@ const PAGE: Duration = Duration::from_secs(20);
 pub(super) struct Follower {
     pub(super) world: Arc<World>,
     pub(super) lots: Lots,
-    pub(super) cursor: Option<String>,
+    cursor: Option<String>,
+    /// The last event of each shard.
+    last: BTreeMap<u32, (u64, u32)>,
+    /// It was told that the records behind its place are gone.
+    pub(super) gone: bool,
 }
 
 impl Follower {
+    /// One that begins with the oldest event.
+    pub(super) fn new(world: Arc<World>, lots: Lots) -> Self {
+        Self { world, lots, cursor: None, last: BTreeMap::new(), gone: false }
+    }
+
     /// Follows until everybody stops.
     pub(super) async fn run(mut self) -> Self {
         while !self.world.has_stopped() {
@@ -38,6 +48,12 @@ impl Follower {
         let read = machine.router.events("".into(), self.cursor.as_deref(), size);
         let page = match machine.ask(PAGE, read).await {
             Ok(Ok(page)) => page,
+            Ok(Err(Error::CursorExpired)) => {
+                self.world.log.tell(format_args!("the feed hears from {}: its place is gone", machine.node));
+                self.world.log.happened("feed begun anew");
+                (self.cursor, self.gone) = (None, true);
+                return None;
+            }
             Ok(Err(error)) => {
                 self.world.log.tell(format_args!("the feed hears from {}: {error}", machine.node));
                 return None;
@@ -60,6 +76,11 @@ impl Follower {
                 Subject::Item { .. } => None,
             };
             let (shard, record, index) = (event.shard, event.record, event.index);
+            // Having begun anew, it leaves out what it knows.
+            if self.gone && self.last.get(&shard).is_some_and(|last| (record, index) <= *last) {
+                continue;
+            }
+            self.last.insert(shard, (record, index));
             self.world.log.tell(format_args!("the feed tells {shard}/{record}/{index}: {order:?}"));
             self.world.log.event(Event { shard, record, index, order });
         }

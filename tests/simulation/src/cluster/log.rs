@@ -1,5 +1,6 @@
 //! What happened, line by line: the same lines for the same seed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ordermill_history::{Call, Event, History};
@@ -48,6 +49,7 @@ struct Inner {
     ticks: u64,
     wrong: Vec<String>,
     counts: Counts,
+    happened: BTreeMap<&'static str, u64>,
 }
 
 /// The log of one simulation.
@@ -68,9 +70,15 @@ impl Log {
         self.inner.lock().lines.push(line);
     }
 
-    /// Something was made to go wrong.
-    pub(super) fn fault(&self, line: fmt::Arguments<'_>) {
+    /// Something that a simulation is there for has happened.
+    pub(super) fn happened(&self, what: &'static str) {
+        *self.inner.lock().happened.entry(what).or_default() += 1;
+    }
+
+    /// Something of the kind `what` was made to go wrong.
+    pub(super) fn fault(&self, what: &'static str, line: fmt::Arguments<'_>) {
         self.count(|counts| counts.faults += 1);
+        self.happened(what);
         self.tell(format_args!("-- {line}"));
     }
 
@@ -104,9 +112,19 @@ impl Log {
         self.inner.lock().history.set.push((sku.to_owned(), units));
     }
 
-    /// What is wrong beside the history, the history, and all lines.
-    pub(super) fn end(&self) -> (Vec<String>, History, Vec<String>, Counts) {
-        let inner = std::mem::take(&mut *self.inner.lock());
-        (inner.wrong, inner.history, inner.lines, inner.counts)
+    /// All of it; nothing is left.
+    pub(super) fn end(&self) -> Ended {
+        let Inner { lines, history, wrong, counts, happened, .. } = std::mem::take(&mut *self.inner.lock());
+        Ended { wrong, history, lines, counts, happened }
     }
+}
+
+/// A log at the end of its simulation.
+pub(super) struct Ended {
+    /// What is wrong beside the history.
+    pub(super) wrong: Vec<String>,
+    pub(super) history: History,
+    pub(super) lines: Vec<String>,
+    pub(super) counts: Counts,
+    pub(super) happened: BTreeMap<&'static str, u64>,
 }

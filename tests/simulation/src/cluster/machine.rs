@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ordermill_members::{Formats, Incarnation, Member};
+use ordermill_members::{Incarnation, Member};
 use ordermill_peer::{Hello, Network as _, Peers};
 use ordermill_routing::Router;
 use ordermill_transactional::Transactional;
@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::build::{Build, Built, Written, formats};
 use super::network::{Net, Node, address};
 use super::{CLUSTER, FOR_EVER, Settings};
 use crate::clock::Skewed;
@@ -23,6 +24,9 @@ pub(super) struct Parts {
     pub(super) net: Arc<Net>,
     pub(super) origin: Instant,
     pub(super) settings: Settings,
+    /// How long records stay behind the checkpoint.
+    pub(super) retention: Duration,
+    pub(super) written: Arc<Written>,
 }
 
 /// Why a request has no answer.
@@ -37,6 +41,7 @@ pub(super) enum Lost {
 /// A running member.
 pub(super) struct Machine {
     pub(super) node: Node,
+    pub(super) build: Build,
     pub(super) router: Router,
     pub(super) clock: Arc<Skewed>,
     client: Client,
@@ -45,35 +50,39 @@ pub(super) struct Machine {
     answering: JoinHandle<()>,
     stop: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
     dead: AtomicBool,
+    leaving: AtomicBool,
     died: Notify,
 }
 
 impl Machine {
-    /// Starts a member as `node`; all its faults follow from `seed`. `skew_ms`: how far its clock is off.
+    /// Starts a member as `node` that runs `build`; all its faults follow from `seed`. `skew_ms`: how far its
+    /// clock is off.
     pub(super) async fn start(
         parts: &Parts,
         node: Node,
         (plan, seed): (Plan, u64),
         skew_ms: i64,
-        formats: Formats,
+        build: Build,
     ) -> Result<Arc<Self>, String> {
         let clock = Skewed::shared(parts.origin, skew_ms);
         let client = Client::new(Arc::clone(&parts.service), plan, seed);
-        let store = Arc::new(Transactional::new(parts.settings.store(node), Arc::new(client.clone()), clock.clone()));
+        let store = Transactional::new(parts.settings.store(node), Arc::new(client.clone()), clock.clone());
+        let store = Arc::new(Built::new(store, build, parts.written.clone()));
         let name = format!("run-{node}");
         let hello = Hello { cluster: CLUSTER, incarnation: node, name: name.clone() };
         let peer = ordermill_peer::Config::new(hello, clock.clone());
         let wire = parts.net.wire(node);
         let listener = wire.listen(&address(node)).await.map_err(|error| error.to_string())?;
         let peers = Peers::new(peer.clone(), wire);
-        let me = Member { incarnation: Incarnation(node), name, address: address(node), formats };
-        let routing = parts.settings.routing();
+        let me = Member { incarnation: Incarnation(node), name, address: address(node), formats: formats(build) };
+        let routing = parts.settings.routing(parts.retention);
         let joined = Router::join(routing, store, clock.clone(), me, peers, Arc::new(|| 100)).await;
         let (router, service) = joined.map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel();
         let answering = ordermill_peer::serve(peer, listener, router.service(), async { drop(stopped.await) });
         Ok(Arc::new(Self {
             node,
+            build,
             router,
             clock,
             client,
@@ -82,12 +91,18 @@ impl Machine {
             answering: tokio::spawn(answering),
             stop: parking_lot::Mutex::new(Some(stop)),
             dead: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             died: Notify::new(),
         }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process has ended, and nobody has told it to.
+    pub(super) fn has_ended(&self) -> bool {
+        self.running.is_finished() && !self.is_dead() && !self.leaving.load(Ordering::Relaxed)
     }
 
     /// Ends the process as kill -9 or a lost machine does: nothing gets in or out any more.
@@ -113,6 +128,7 @@ impl Machine {
 
     /// Hands the shards over and ends in order; says how that went. It ends in any case.
     pub(super) async fn leave(&self) -> Result<(), String> {
+        self.leaving.store(true, Ordering::Relaxed);
         let closed = self.router.close().await.map_err(|error| error.to_string());
         drop(self.stop.lock().take());
         self.died.notify_waiters();

@@ -5,6 +5,7 @@
 //! routing, shards. What stands in is the service below, the network and the clocks. What the clients
 //! were told is checked as that of real processes is; when the faults are over, everything has to settle.
 
+mod build;
 mod customer;
 mod end;
 mod faults;
@@ -13,16 +14,18 @@ mod log;
 mod machine;
 mod network;
 mod panics;
+mod request;
 mod seen;
 mod settings;
 mod splits;
+mod upgrade;
+mod watcher;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ordermill_journal::FORMAT;
-use ordermill_members::Formats;
 use tokio::time::{Instant, sleep};
 
 use self::customer::{Customer, sku};
@@ -34,6 +37,7 @@ use self::network::Net;
 #[cfg(feature = "planted-faults")]
 pub use self::settings::Planted;
 pub use self::settings::Settings;
+use self::watcher::Watcher;
 use self::world::World;
 use crate::{Lots, Mvcc};
 
@@ -41,8 +45,6 @@ use crate::{Lots, Mvcc};
 const CLUSTER: u32 = 7;
 /// Longer than any simulation takes.
 const FOR_EVER: Duration = Duration::from_hours(24);
-/// What every member can read and write.
-const FORMATS: Formats = Formats { min: FORMAT, max: FORMAT };
 
 /// How a simulation went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub struct Report {
     pub log: Vec<String>,
     /// How much of what.
     pub counts: Counts,
+    /// What went wrong with the store, the members and their network, and what the cluster was made to do, by
+    /// name: how often.
+    pub happened: BTreeMap<&'static str, u64>,
     /// Calls of the store's service.
     pub calls: u64,
     /// Depends on every call of the service, its time and its outcome.
@@ -75,50 +80,70 @@ async fn simulate(seed: u64, settings: &Settings) -> Report {
     let service = Arc::new(Mvcc::new(lots.below(5) as usize));
     let (way_us, slow) = (100 + lots.skewed(0, 8_000), lots.below(3) * 10);
     let net = Net::new(lots.branch(), way_us, slow);
-    let parts = Parts { service: service.clone(), net, origin: Instant::now(), settings: settings.clone() };
+    let retention = [Duration::from_secs(15), Duration::from_secs(25), Duration::from_hours(1)];
+    let parts = Parts {
+        service: service.clone(),
+        net,
+        origin: Instant::now(),
+        settings: settings.clone(),
+        retention: retention[lots.below(3) as usize],
+        written: Arc::default(),
+    };
     let plan = if settings.faults { faults::plan(&mut lots) } else { crate::Plan::calm() };
     let size = (2 + lots.below(7), [200, 600, 600, 2_500][lots.below(4) as usize]);
     let world = Arc::new(World::new(Log::new(), parts, plan, size));
     for seat in 1..=settings.members {
         world.reserve(seat);
-        world.start(seat, &mut lots, FORMATS).await;
+        world.start(seat, &mut lots).await;
     }
     let items: Vec<String> = (0..world.items).map(sku).collect();
     for sku in &items {
         end::set_item(&world, sku, lots.skewed(5, 60), lots.below(3) == 0, &mut lots).await;
     }
-    let customers = (0..settings.customers).map(|index| Customer {
-        name: format!("customer-{index}"),
-        world: world.clone(),
-        lots: lots.branch(),
-        orders: Vec::new(),
-        requests: 0,
-    });
-    let customers: Vec<_> = customers.map(|customer| tokio::spawn(customer.run())).collect();
-    let follower = Follower { world: world.clone(), lots: lots.branch(), cursor: None };
-    let follower = tokio::spawn(follower.run());
-    let breaking = settings.faults.then(|| tokio::spawn(faults::run(world.clone(), lots.branch())));
-    let splitting = settings.splits.then(|| tokio::spawn(splits::run(world.clone(), Lots::of(!seed))));
+    let gone = live(&world, (seed, settings), &mut lots).await;
+    let mut report = end::look(&world, &items, gone, &mut lots).await;
+    (report.calls, report.digest) = (service.calls(), service.digest());
+    report
+}
+
+/// Everybody does what they do, and things go wrong, until the time is over; then all settles. Says whether
+/// events are missing at the end because their records were trimmed.
+async fn live(world: &Arc<World>, (seed, settings): (u64, &Settings), lots: &mut Lots) -> bool {
+    let restarts = tokio::spawn(upgrade::restart(world.clone(), lots.branch()));
+    let mut clients = Vec::new();
+    for index in 0..settings.customers {
+        let customer = Customer::new(format!("customer-{index}"), world.clone(), lots.branch());
+        clients.push(tokio::spawn(customer.run()));
+    }
+    for _ in 0..settings.watchers {
+        clients.push(tokio::spawn(Watcher { world: world.clone(), lots: lots.branch() }.run()));
+    }
+    let follower = tokio::spawn(Follower::new(world.clone(), lots.branch()).run());
+    let mut breaking = Vec::new();
+    if settings.faults {
+        breaking.push(tokio::spawn(faults::run(world.clone(), lots.branch())));
+    }
+    if !settings.faults || lots.below(2) == 0 {
+        breaking.push(tokio::spawn(upgrade::run(world.clone(), lots.branch())));
+    }
+    if settings.splits {
+        breaking.push(tokio::spawn(splits::run(world.clone(), Lots::of(!seed))));
+    }
     let end = Instant::now() + settings.time;
     while Instant::now() < end && !panics::any() {
         sleep(Duration::from_secs(1)).await;
     }
     world.stop();
-    if let Some(breaking) = breaking {
+    for breaking in breaking {
         let _ = breaking.await;
-    }
-    if let Some(splitting) = splitting {
-        let _ = splitting.await;
     }
     world.calm();
     world.log.tell(format_args!("-- nothing goes wrong from now on"));
-    for customer in customers {
-        let _ = customer.await;
+    for client in clients {
+        let _ = client.await;
     }
-    if let Ok(follower) = follower.await {
-        end::settle(&world, follower, &mut lots).await;
-    }
-    let (wrong, history, log, counts) = end::look(&world, &items, &mut lots).await;
-    let _ = history;
-    Report { wrong, log, counts, calls: service.calls(), digest: service.digest() }
+    let Ok(follower) = follower.await else { return true };
+    let gone = end::settle(world, follower, lots).await;
+    restarts.abort();
+    gone
 }

@@ -37,6 +37,8 @@ struct State {
     cut: BTreeSet<(Node, Node)>,
     frozen: BTreeMap<Node, Instant>,
     connections: Vec<(Node, Node, [AbortHandle; 2])>,
+    /// Ways that took long.
+    late: u64,
 }
 
 /// The network that all members share.
@@ -56,6 +58,7 @@ impl Net {
             cut: BTreeSet::new(),
             frozen: BTreeMap::new(),
             connections: Vec::new(),
+            late: 0,
         };
         Arc::new(Self { state: Mutex::new(state), healed: Notify::new() })
     }
@@ -82,6 +85,11 @@ impl Net {
         (state.way_us, state.slow) = (1_000, 0);
         drop(state);
         self.heal();
+    }
+
+    /// Ways that took long so far.
+    pub(super) fn late(&self) -> u64 {
+        self.state.lock().late
     }
 
     /// `node` neither sends nor receives for `time`.
@@ -118,15 +126,10 @@ impl Net {
 
     fn way(&self) -> Duration {
         let mut state = self.state.lock();
-        let slow = if state.slow > 0 && {
-            let slow = state.slow;
-            state.lots.in_thousand(slow)
-        } {
-            50
-        } else {
-            1
-        };
-        let most = state.way_us * slow;
+        let slow = state.slow;
+        let late = slow > 0 && state.lots.in_thousand(slow);
+        state.late += u64::from(late);
+        let most = state.way_us * if late { 50 } else { 1 };
         Duration::from_micros(state.lots.skewed(50, most))
     }
 

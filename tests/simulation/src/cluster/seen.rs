@@ -52,7 +52,10 @@ pub(super) fn came_of(outcome: Outcome, of: &ordermill_order::Action) -> Came {
             Came::Order { order: order_of(&order), changed: outcome == CancelOutcome::Done && !replayed }
         }
         Outcome::Item { item, replayed, .. } => {
-            let ordermill_order::Action::AdjustItem { sku, .. } = of else { unreachable!("only adjusted here") };
+            let (ordermill_order::Action::AdjustItem { sku, .. } | ordermill_order::Action::PutItem { sku, .. }) = of
+            else {
+                unreachable!("nothing else is answered with an item")
+            };
             Came::Item { item: item_of(sku, &item), changed: !replayed }
         }
         Outcome::Credited { .. } | Outcome::Report(_) | Outcome::Done => unreachable!("nobody asks for it here"),

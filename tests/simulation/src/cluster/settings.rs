@@ -13,6 +13,8 @@ pub struct Settings {
     pub shards: u32,
     /// Customers.
     pub customers: u64,
+    /// Clients that only read.
+    pub watchers: u64,
     /// Simulated time in which things go wrong.
     pub time: Duration,
     /// Whether anything goes wrong.
@@ -40,6 +42,7 @@ impl Default for Settings {
             members: 3,
             shards: 6,
             customers: 5,
+            watchers: 2,
             time: Duration::from_mins(1),
             faults: true,
             splits: false,
@@ -59,14 +62,14 @@ impl Settings {
         }
     }
 
-    pub(super) fn routing(&self) -> ordermill_routing::Config {
+    pub(super) fn routing(&self, journal_retention: Duration) -> ordermill_routing::Config {
         ordermill_routing::Config {
             cluster: CLUSTER,
             shards: self.shards,
             cache_bytes: 1 << 20,
             flush_bytes: 64 << 10,
             flush_interval: Duration::from_secs(3),
-            journal_retention: Duration::from_hours(1),
+            journal_retention,
             idempotency_retention: Duration::from_hours(1),
             #[cfg(feature = "planted-faults")]
             planted: if let Some(Planted::Shard(step)) = self.planted { Some(step) } else { None },

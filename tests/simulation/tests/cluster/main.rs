@@ -3,6 +3,8 @@
 #[cfg(feature = "planted-faults")]
 mod planted;
 
+use std::collections::BTreeMap;
+
 use ordermill_simulation::cluster::{Counts, Report, Settings, run};
 
 /// Seeds that are run with faults.
@@ -21,14 +23,65 @@ fn a_cluster_without_faults_takes_orders_and_settles() {
     assert!(report.counts.orders > 20 && report.counts.unknown == 0, "{:?}", report.counts);
 }
 
+/// What has to happen in some of the seeds, or nothing of it was tried.
+const HAPPENS: [&str; 38] = [
+    // To the store.
+    "slow",
+    "failed",
+    "lost replies",
+    "late",
+    "late behind another",
+    "silent",
+    "own conflicts",
+    "two phases",
+    "orphans",
+    "locked",
+    "hung",
+    "outages",
+    "moves",
+    "early commits",
+    "inverted commits",
+    // To members, their machines and their network.
+    "late ways",
+    "crash",
+    "silent crash",
+    "pause",
+    "long pause",
+    "cut one way",
+    "cut both ways",
+    "cut off",
+    "cut off from the store",
+    "connections broken",
+    "clock jump",
+    "join",
+    "drain",
+    "upgrade",
+    "rollback",
+    "format raised",
+    // And what they did.
+    "newer records",
+    "taken over from a newer build",
+    "trimmed records",
+    "deleted records",
+    "orders run out",
+    "conditional changes",
+    "mismatches",
+];
+
 #[test]
 fn clusters_keep_their_promises_whatever_goes_wrong() {
-    let mut all = Counts::default();
-    (0..SEEDS).for_each(|seed| all.add(&check(seed, &Settings::default()).counts));
-    println!("{SEEDS} seeds: {all:?}");
+    let (mut all, mut happened) = (Counts::default(), BTreeMap::new());
+    for seed in 0..SEEDS {
+        let report = check(seed, &Settings::default());
+        all.add(&report.counts);
+        report.happened.iter().for_each(|(what, times)| *happened.entry(*what).or_insert(0) += times);
+    }
+    println!("{SEEDS} seeds: {all:?}, {happened:#?}");
     // Otherwise nothing of the above was tried.
-    assert!(all.orders > 40 * SEEDS && all.reads > 40 * SEEDS && all.events > 100 * SEEDS, "{all:?}");
+    assert!(all.orders > 40 * SEEDS && all.reads > 400 * SEEDS && all.events > 100 * SEEDS, "{all:?}");
     assert!(all.faults > 10 * SEEDS && all.refused > 10 * SEEDS && all.unknown > 0, "{all:?}");
+    let never: Vec<_> = HAPPENS.iter().filter(|what| happened.get(**what).is_none_or(|times| *times == 0)).collect();
+    assert!(never.is_empty(), "{never:?} never happened");
 }
 
 #[test]

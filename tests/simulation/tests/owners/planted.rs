@@ -13,7 +13,7 @@ use crate::owner::key;
 use crate::world::{CLUSTER, SHARD, run};
 
 /// Seeds within which a step that is left out has to be noticed.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 50;
 
 fn caught(configure: fn(&mut Config)) {
     for seed in 0..SEEDS {

@@ -100,7 +100,9 @@ impl World {
             Error::Unknown(_) => self.count(|all| all.unknown += 1),
             Error::Unavailable(_) => self.count(|all| all.unavailable += 1),
             Error::Invalid(_) => self.count(|all| all.invalid += 1),
-            Error::Full(_) | Error::Corrupt(_) => self.ledger.lock().wrong(format!("{who} is told: {error}")),
+            Error::Full(_) | Error::Sealed(_) | Error::Corrupt(_) => {
+                self.ledger.lock().wrong(format!("{who} is told: {error}"))
+            }
         }
     }
 }

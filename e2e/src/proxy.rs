@@ -1,0 +1,80 @@
+//! Where the operator finds pods and PD, as there is no network of pods: an HTTP proxy that knows them by name.
+//!
+//! A name leads to a real server on the loopback, or to a function of the test that answers as a member would.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use tokio::net::TcpListener;
+
+/// What a function answers to whom, HOST:PORT, asked how and for which path with its query.
+pub type Answer = Arc<dyn Fn(&str, &Method, &str) -> (u16, String) + Send + Sync>;
+
+#[derive(Clone)]
+struct Shared {
+    targets: Arc<Mutex<BTreeMap<String, SocketAddr>>>,
+    otherwise: Arc<Mutex<Option<Answer>>>,
+    client: reqwest::Client,
+}
+
+/// The proxy; it ends with the test's runtime.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Shared,
+}
+
+impl Proxy {
+    /// Starts one that knows nobody.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let shared = Shared { targets: Arc::default(), otherwise: Arc::default(), client };
+        let routes = Router::new().fallback(forward).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { address, shared }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// HOST:PORT leads to a server.
+    pub fn lead(&self, name: &str, server: SocketAddr) {
+        self.shared.targets.lock().unwrap().insert(name.to_owned(), server);
+    }
+
+    /// Whatever leads nowhere is answered by a function.
+    pub fn otherwise(&self, answer: Answer) {
+        *self.shared.otherwise.lock().unwrap() = Some(answer);
+    }
+
+    /// HOST:PORT leads nowhere.
+    pub fn forget(&self, name: &str) {
+        self.shared.targets.lock().unwrap().remove(name);
+    }
+}
+
+async fn forward(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
+    let name = uri.authority().map(ToString::to_string).unwrap_or_default();
+    let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let server = shared.targets.lock().unwrap().get(&name).copied();
+    let Some(server) = server else {
+        let Some(answer) = shared.otherwise.lock().unwrap().clone() else {
+            return (StatusCode::BAD_GATEWAY, format!("nobody is called {name}"));
+        };
+        let (status, text) = answer(&name, &method, &path);
+        return (StatusCode::from_u16(status).unwrap(), text);
+    };
+    let request = shared.client.request(method, format!("http://{server}{path}")).body(body);
+    match request.send().await {
+        Ok(answer) => (answer.status(), answer.text().await.unwrap_or_default()),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
+    }
+}

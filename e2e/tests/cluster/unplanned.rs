@@ -1,0 +1,50 @@
+//! What nobody announced costs time, never an order: how long, is asserted.
+
+use std::time::Duration;
+
+use ordermill_tests::load::recorded::Recorded;
+use tokio::time::Instant;
+
+use crate::world::{ORDERS, World};
+use crate::{CHANGED, MEMBERS};
+
+/// Until every shard takes orders again after a pod was killed.
+const POD_AWAY_MAX: Duration = Duration::from_secs(15);
+/// The same after a node was killed: until Kubernetes has noticed, connections to what was there are tried in vain.
+const NODE_AWAY_MAX: Duration = Duration::from_secs(30);
+
+/// A pod is killed without a word.
+pub(crate) async fn killed_pod(world: &World, load: &Recorded) {
+    let since = Instant::now();
+    world.kubectl(&["delete", "pod/shop-1", "--namespace", ORDERS, "--grace-period=0", "--force"]);
+    recovered(load, "a pod was killed", since, POD_AWAY_MAX).await;
+    world.settled("shop", MEMBERS, CHANGED).await;
+}
+
+/// A node dies with all that runs on it, and comes back.
+pub(crate) async fn killed_node(world: &World, load: &Recorded) {
+    let there = world.ready("shop").unwrap().iter().filter(|(_, node)| node == "node-2").count();
+    assert!((1..MEMBERS).contains(&there), "{there} of {MEMBERS} members are on the node");
+    let since = Instant::now();
+    tokio::task::block_in_place(|| world.cluster.kill_node(2).unwrap());
+    recovered(load, &format!("a node with {there} members was killed"), since, NODE_AWAY_MAX).await;
+    world
+        .until("the node is called dead", Duration::from_secs(30), || {
+            let path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+            let ready = world.try_kubectl(&["get", "node/node-2", "--output", path])?;
+            if ready == "Unknown" { Ok(()) } else { Err(format!("Ready is {ready}")) }
+        })
+        .await;
+    load.more(200).await;
+    let back = Instant::now();
+    tokio::task::block_in_place(|| world.cluster.start_node(&world.tools, 2).unwrap());
+    world.settled("shop", MEMBERS, CHANGED).await;
+    println!("the node is back with its members after {:.1} s", back.elapsed().as_secs_f64());
+}
+
+async fn recovered(load: &Recorded, what: &str, since: Instant, within: Duration) {
+    let away = load.away(since).await;
+    let longest = away.values().max().copied().unwrap_or_default();
+    println!("{what}: every shard took orders again after {:.1} s: {away:.1?}", longest.as_secs_f64());
+    assert!(longest <= within, "{what}: away for {longest:?}, {within:?} are the most");
+}

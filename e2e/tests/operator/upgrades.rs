@@ -1,0 +1,111 @@
+//! Upgrades: one member first, watched; then the others; back by itself when it gets worse or does not start.
+//!
+//! The test is the kubelet, and answers as members do, in the types that the server answers with.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use ordermill_e2e::{ControlPlane, Operator, Proxy, namespace, until};
+use ordermill_operator::OrderCluster;
+use serde_json::{Value, json};
+
+use crate::world::{Members, ORDERS, World};
+use crate::{apply, cluster, install};
+
+fn image(image: &str) -> Value {
+    json!({
+        "replicas": 3, "image": image, "storage": {"tikv": {"external": {"pdEndpoints": ["pd:2379"]}}},
+        "upgrade": {"watchSeconds": 2, "deadlineSeconds": 60},
+    })
+}
+
+/// Each pod's image and identity, by its name.
+async fn pods(world: &World) -> Vec<(String, String)> {
+    let mut pods = world.pods("shop").await;
+    pods.sort_by_key(ResourceExt::name_any);
+    let image = |pod: &k8s_openapi::api::core::v1::Pod| pod.spec.clone().unwrap().containers[0].image.clone().unwrap();
+    pods.iter().map(|pod| (image(pod), pod.uid().unwrap())).collect()
+}
+
+fn images(pods: &[(String, String)]) -> Vec<&str> {
+    pods.iter().map(|(image, _)| image.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back_by_itself() {
+    let mut control_plane = ControlPlane::start().await;
+    let client = control_plane.admin().await;
+    for name in ["operators", ORDERS] {
+        namespace(&client, name).await;
+    }
+    install(&client).await;
+    Operator::grant(&client, &[]).await;
+    let proxy = Proxy::start().await;
+    let members: Arc<Members> = Arc::default();
+    proxy.otherwise(members.answers());
+    let world = World { client: client.clone() };
+
+    let first = Operator::start_through(&control_plane, "first", &proxy);
+    apply(&client, ORDERS, &cluster("shop", image("ordermill:1"))).await.unwrap();
+    world.becomes("shop", "Running").await;
+    let before = pods(&world).await;
+
+    // The last pod alone; and the operator is stopped just then.
+    apply(&client, ORDERS, &cluster("shop", image("ordermill:2"))).await.unwrap();
+    world.becomes("shop", "UpgradeCanary").await;
+    until("the last pod is new", async || {
+        (images(&pods(&world).await) == ["ordermill:1", "ordermill:1", "ordermill:2"]).then_some(())
+    })
+    .await;
+    assert_eq!(pods(&world).await[..2], before[..2]);
+    assert!(first.stop());
+
+    // Another one goes on from what is there.
+    let second = Operator::start_through(&control_plane, "second", &proxy);
+    world.becomes("shop", "Running").await;
+    let two = pods(&world).await;
+    assert_eq!(images(&two), ["ordermill:2"; 3]);
+
+    // An image that does not come: taken back, and the others were never touched.
+    apply(&client, ORDERS, &cluster("shop", image("ordermill:broken"))).await.unwrap();
+    let back = world.becomes("shop", "RolledBack").await.status.unwrap().upgrade.unwrap();
+    assert!(back.message.contains("shop-2 cannot start: ImagePullBackOff"), "{back:?}");
+    let after = pods(&world).await;
+    assert_eq!((images(&after), &after[..2]), (vec!["ordermill:2"; 3], &two[..2]));
+
+    // It stays so, and nothing is written.
+    let clusters = world.api::<OrderCluster>(ORDERS);
+    let poke = async |label: &str| {
+        let seen = control_plane.audit().reconciliations();
+        let label = json!({"metadata": {"labels": {"poked": label}}});
+        clusters.patch("shop", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+        until("it is looked at", async || (control_plane.audit().reconciliations() > seen).then_some(())).await;
+    };
+    poke("1").await;
+    let writes = control_plane.audit().writes().len();
+    poke("2").await;
+    poke("3").await;
+    assert_eq!(control_plane.audit().writes().len(), writes, "{:?}", control_plane.audit().writes());
+
+    // One that fails requests which others answer.
+    members.failing.lock().unwrap().insert("shop-2".to_owned());
+    apply(&client, ORDERS, &cluster("shop", image("ordermill:3"))).await.unwrap();
+    until("it is seen to fail", async || {
+        world.kubelet("shop").await;
+        let upgrade = clusters.get("shop").await.unwrap().status?.upgrade?;
+        (upgrade.step == "RolledBack" && upgrade.message.contains("fails")).then_some(())
+    })
+    .await;
+    assert_eq!(images(&pods(&world).await), ["ordermill:2"; 3]);
+    members.failing.lock().unwrap().clear();
+
+    // What ran before is asked for again: nobody is replaced.
+    let two = pods(&world).await;
+    apply(&client, ORDERS, &cluster("shop", image("ordermill:2"))).await.unwrap();
+    let running = world.becomes("shop", "Running").await;
+    assert_eq!((pods(&world).await, running.status.unwrap().upgrade), (two, None));
+    assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
+    assert!(second.stop());
+    control_plane.check();
+}

@@ -1,0 +1,107 @@
+//! What changes next among the members: which pods run what is new, how many there are to be, and who is drained first.
+//!
+//! In this order, as nothing scales during an upgrade, and nobody goes who is needed. Writes nothing to the API server.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt as _;
+
+use crate::autoscale::Reason;
+use crate::crd::{OrderCluster, ScalingStatus, UpgradeStatus};
+use crate::members::{self, Crowd};
+use crate::reconcile::{Context, seconds};
+use crate::rolling::{self, Pods};
+use crate::upgrade::{Decision, Step};
+use crate::validate::Cluster;
+use crate::{pace, scaling};
+
+/// The next step.
+#[derive(Debug)]
+pub struct Next {
+    /// What is built.
+    pub cluster: Cluster,
+    /// Which pods may run what is new.
+    pub decision: Decision,
+    /// The pods that there are.
+    pub pods: Pods,
+    /// What is said of the upgrade.
+    pub upgrade: Option<UpgradeStatus>,
+    /// What is said of the number of members.
+    pub scaling: Option<ScalingStatus>,
+}
+
+/// Takes it from what is there, and asks the members where that is needed.
+pub async fn members(
+    cluster: &OrderCluster,
+    mut valid: Cluster,
+    live: Option<&StatefulSet>,
+    context: &Context,
+) -> kube::Result<Next> {
+    let (name, namespace) = (valid.name.clone(), valid.namespace.clone());
+    let pods = match live {
+        Some(live) => rolling::pods(&context.client, &namespace, live, seconds(&context.clock)).await?,
+        None => Pods::default(),
+    };
+    let there = live.and_then(|live| live.spec.as_ref()?.replicas).unwrap_or_default();
+    let left = cluster.status.as_ref().and_then(|status| status.scaling.as_ref());
+    let left: &[String] = left.map_or(&[], |scaling| &scaling.draining);
+    let differs = rolling::differs(&valid, live);
+    let scales = valid.spec.autoscaling.is_some() || (1..there).contains(&valid.spec.replicas) || !left.is_empty();
+    let crowd = if live.is_some() && (differs || (scales && valid.spec.storage.tikv.is_some())) {
+        Some(members::crowd(&context.asker, &name, &namespace, &pods.pods).await)
+    } else {
+        None
+    };
+    if valid.spec.autoscaling.is_some() {
+        valid.spec.replicas = there;
+    }
+    let decision = rolling::decide(cluster, &valid, live, &pods, crowd.as_ref());
+    let upgrade = rolling::told(&decision, &valid);
+    let reason = autoscaled(&mut valid, cluster, there, &pods, crowd.as_ref(), decision.step, context);
+    let mut paced = pace::pace(valid, live, decision.step);
+    let keep = paced.spec.replicas;
+    let mut draining = Vec::new();
+    if let Some(crowd) = &crowd {
+        scaling::stay(&context.asker, &name, &namespace, &pods.pods, left, keep).await;
+        if (1..there).contains(&keep) {
+            let waits = scaling::drain(&context.asker, &name, &namespace, &pods.pods, crowd, keep).await;
+            draining = waits.unwrap_or_default();
+        }
+    }
+    if !draining.is_empty() {
+        paced.spec.replicas = there;
+    }
+    // Members that come meanwhile are as the others are, not as what was refused or waits.
+    let held = matches!(decision.step, Step::Preflight | Step::RollingBack | Step::RolledBack);
+    paced.partition = if held { decision.partition.max(paced.spec.replicas) } else { decision.partition };
+    let scaling = (reason.is_some() || !draining.is_empty()).then(|| ScalingStatus {
+        replicas: keep,
+        reason: reason.map_or_else(|| "Asked".to_owned(), |reason| format!("{reason:?}")),
+        draining,
+    });
+    Ok(Next { cluster: paced, decision, pods, upgrade, scaling })
+}
+
+/// Puts the number of members that their load asks for into what is asked; why it is that number.
+fn autoscaled(
+    valid: &mut Cluster,
+    cluster: &OrderCluster,
+    there: i32,
+    pods: &Pods,
+    crowd: Option<&Crowd>,
+    step: Step,
+    context: &Context,
+) -> Option<Reason> {
+    let spec = valid.spec.autoscaling.clone()?;
+    if there == 0 {
+        valid.spec.replicas = spec.min_replicas;
+        return Some(Reason::Bounds);
+    }
+    let rolls = !matches!(step, Step::None | Step::RolledBack);
+    let whole = pods.pods.len() as i32 == there && pods.pods.iter().all(|pod| pod.ready && !pod.stopping);
+    let silent = Crowd { seen: Err(String::new()), work: Vec::new() };
+    let uid = cluster.uid().unwrap_or_default();
+    let (crowd, now) = (crowd.unwrap_or(&silent), seconds(&context.clock));
+    let plan = context.memory.plan(&uid, &spec, there, &pods.pods, crowd, rolls || !whole, now);
+    valid.spec.replicas = plan.replicas;
+    Some(plan.reason)
+}

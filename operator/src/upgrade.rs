@@ -1,0 +1,443 @@
+//! Which pods may run what the spec says now: a pure function from what is there to the next step.
+//!
+//! A StatefulSet replaces the pods from its partition on, and makes those below it anew as they were. So the partition
+//! is the step, nothing else needs to be remembered, and the way back is a partition above all pods. What is kept in
+//! the status is only which template was refused, and why. Knows no clock: ages come in.
+
+use crate::crd::Strategy;
+
+/// A pod of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub ordinal: i32,
+    /// The revision of the template that it was made from.
+    pub revision: String,
+    /// Whether it serves.
+    pub ready: bool,
+    /// For how long it has served, or not, seconds.
+    pub seconds: u64,
+    /// Why it cannot start, as its kubelet says.
+    pub stuck: Option<String>,
+    /// Whether it is being stopped.
+    pub stopping: bool,
+}
+
+/// What a pod says of its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Its pod.
+    pub pod: String,
+    /// Requests that it has answered since it started.
+    pub answered: u64,
+    /// Those of them that failed through no fault of the client.
+    pub failed: u64,
+    /// Those of them that were refused for want of capacity.
+    pub refused: u64,
+    /// Records that the store has appended for it.
+    pub appends: u64,
+    /// How long they took together, microseconds.
+    pub append_us: u64,
+    /// How long commands wait for a shard of it, microseconds; not known while the coordinator has not heard it.
+    pub queue_delay_us: Option<u64>,
+}
+
+/// What the members' StatefulSet says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// How many pods there are to be.
+    pub replicas: i32,
+    /// The hash of the template that was built into it.
+    pub template: String,
+    /// Whether its controller has seen that.
+    pub seen: bool,
+    /// Pods below are left as they are.
+    pub partition: i32,
+    /// The revision that all had before.
+    pub current: String,
+    /// The revision of the template.
+    pub update: String,
+}
+
+/// What a step is decided by.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The StatefulSet, if there is one.
+    pub set: Option<&'a Set>,
+    /// The hash of the template that the spec gives.
+    pub wanted: &'a str,
+    /// How many members are asked for.
+    pub replicas: i32,
+    /// The pods.
+    pub pods: &'a [Pod],
+    /// What they say of their work: those that have answered.
+    pub work: &'a [Work],
+    /// Why shards are not at rest; None when they are.
+    pub unrest: Option<&'a str>,
+    /// The template that was refused before, and why.
+    pub refused: Option<(&'a str, &'a str)>,
+    /// What is asked of upgrades.
+    pub strategy: &'a Strategy,
+}
+
+/// How far an upgrade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is none.
+    None,
+    /// Nothing is touched until all is well.
+    Preflight,
+    /// One pod runs what is new, and is watched.
+    Canary,
+    /// One pod after the other.
+    Rolling,
+    /// What is new is taken back.
+    RollingBack,
+    /// All is as it was, until the spec says something else.
+    RolledBack,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// How far it is.
+    pub step: Step,
+    /// Pods below are left as they are.
+    pub partition: i32,
+    /// Pods to delete, so that they are made anew as they were.
+    pub delete: Vec<String>,
+    /// What it waits for, or why it went back.
+    pub why: String,
+    /// Whether the template is refused from now on.
+    pub refuse: bool,
+}
+
+impl Decision {
+    fn new(step: Step, partition: i32, why: impl Into<String>) -> Self {
+        Self { step, partition, delete: Vec::new(), why: why.into(), refuse: false }
+    }
+}
+
+/// The next step.
+pub fn next(facts: &Facts<'_>) -> Decision {
+    let Some(set) = facts.set else { return Decision::new(Step::None, 0, "") };
+    let above = set.replicas.max(facts.replicas);
+    if facts.refused.is_none_or(|(template, _)| template != facts.wanted) && set.template != facts.wanted {
+        return Decision::new(Step::Preflight, above, "the new template is written first, and replaces no pod yet");
+    }
+    if !set.seen {
+        let step = if set.partition > 0 { Step::Preflight } else { Step::None };
+        return Decision::new(step, set.partition, "Kubernetes has not looked at the new template yet");
+    }
+    if set.current == set.update {
+        return Decision::new(Step::None, 0, "");
+    }
+    let fresh: Vec<&Pod> = facts.pods.iter().filter(|pod| pod.revision == set.update).collect();
+    if let Some((_, why)) = facts.refused.filter(|(template, _)| *template == facts.wanted) {
+        return back(facts, above, &fresh, why);
+    }
+    if let Some(why) = facts.strategy.rollback.then(|| verdict(facts, &fresh)).flatten() {
+        let decision = back(facts, above, &fresh, &why);
+        return Decision { refuse: true, ..decision };
+    }
+    forward(facts, set, &fresh)
+}
+
+/// Takes back what is new: what does not serve at once, what serves one after the other.
+fn back(facts: &Facts<'_>, above: i32, fresh: &[&Pod], why: &str) -> Decision {
+    if fresh.is_empty() {
+        return Decision::new(Step::RolledBack, above, why);
+    }
+    let mut decision = Decision::new(Step::RollingBack, above, why);
+    let there = |pod: &&&Pod| !pod.stopping;
+    decision.delete = fresh.iter().filter(there).filter(|pod| !pod.ready).map(|pod| pod.name.clone()).collect();
+    let whole = facts.pods.len() as i32 >= facts.replicas && facts.pods.iter().all(|pod| pod.ready && !pod.stopping);
+    if decision.delete.is_empty() && whole {
+        decision.delete.extend(fresh.iter().filter(there).map(|pod| pod.name.clone()).next());
+    }
+    decision
+}
+
+/// What stands against what is new; None while nothing does.
+fn verdict(facts: &Facts<'_>, fresh: &[&Pod]) -> Option<String> {
+    let strategy = facts.strategy;
+    let deadline = u64::from(strategy.deadline_seconds);
+    for pod in fresh.iter().filter(|pod| !pod.stopping) {
+        if let Some(stuck) = &pod.stuck {
+            return Some(format!("{} cannot start: {stuck}", pod.name));
+        }
+        if !pod.ready && pod.seconds > deadline {
+            return Some(format!("{} does not serve {deadline} s after its start", pod.name));
+        }
+    }
+    let is_fresh = |work: &&Work| fresh.iter().any(|pod| pod.name == work.pod);
+    let (new, old): (Vec<&Work>, Vec<&Work>) = facts.work.iter().partition(is_fresh);
+    let sum = |works: &[&Work], of: fn(&Work) -> u64| works.iter().map(|work| of(work)).sum::<u64>();
+    let permille = |failed: u64, answered: u64| failed.saturating_mul(1_000) / answered.max(1);
+    let usual = permille(sum(&old, |work| work.failed), sum(&old, |work| work.answered));
+    let mut delays: Vec<u64> = old.iter().filter_map(|work| work.queue_delay_us).collect();
+    delays.sort_unstable();
+    let usual_delay = delays.get(delays.len() / 2).copied().unwrap_or_default();
+    for work in new {
+        let failing = permille(work.failed, work.answered);
+        // A few failures are chance.
+        if work.failed >= 5 && failing > u64::from(strategy.max_error_permille).max(usual * 2) {
+            return Some(format!("{} fails {failing} of 1,000 requests, the others {usual}", work.pod));
+        }
+        let most = (u64::from(strategy.max_queue_delay_ms) * 1_000).max(usual_delay * 3);
+        if let Some(delay) = work.queue_delay_us.filter(|delay| *delay > most) {
+            let (delay, usual) = (delay / 1_000, usual_delay / 1_000);
+            return Some(format!("commands wait {delay} ms at {}, {usual} ms at the others", work.pod));
+        }
+    }
+    None
+}
+
+/// Goes on, or says what it waits for.
+fn forward(facts: &Facts<'_>, set: &Set, fresh: &[&Pod]) -> Decision {
+    let nobody_serves = !facts.pods.iter().any(|pod| pod.ready);
+    // There is nothing to protect: whatever is new can only be better.
+    if nobody_serves && fresh.is_empty() {
+        return Decision::new(Step::Rolling, 0, "no member serves: all are replaced");
+    }
+    let partition = set.partition.min(set.replicas);
+    let step = match partition {
+        all if all >= set.replicas => Step::Preflight,
+        one if one == set.replicas - 1 => Step::Canary,
+        _ => Step::Rolling,
+    };
+    let stay = |why: String| Decision::new(step, set.partition, why);
+    // Those that the partition lets go have to be new first.
+    let due = (set.replicas - partition).max(0);
+    if (fresh.len() as i32) < due && set.partition > 0 {
+        return stay(format!("{} of {due} pods are replaced", fresh.len()));
+    }
+    if let Some(pod) = facts.pods.iter().find(|pod| !pod.ready || pod.stopping) {
+        return stay(format!("{} does not serve yet", pod.name));
+    }
+    if (facts.pods.len() as i32) < set.replicas {
+        return stay(format!("there are {} of {} pods", facts.pods.len(), set.replicas));
+    }
+    // Whoever does not want it watched need not let the operator reach the pods.
+    let watch = u64::from(facts.strategy.watch_seconds);
+    let silent = |pod: &&&Pod| watch > 0 && !facts.work.iter().any(|work| work.pod == pod.name);
+    if let Some(pod) = fresh.iter().find(silent) {
+        return stay(format!("{} does not tell its measurements", pod.name));
+    }
+    if let Some(unrest) = facts.unrest.filter(|_| watch > 0) {
+        return stay(unrest.to_owned());
+    }
+    if step == Step::Canary {
+        if let Some(pod) = fresh.iter().find(|pod| pod.seconds < watch) {
+            return stay(format!("{} is watched for {watch} s", pod.name));
+        }
+    }
+    let partition = (partition - 1).max(0);
+    let step = if partition == set.replicas - 1 { Step::Canary } else { Step::Rolling };
+    Decision::new(step, partition, format!("pod {partition} is replaced"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strategy() -> Strategy {
+        Strategy { watch_seconds: 60, deadline_seconds: 300, ..Strategy::default() }
+    }
+
+    /// Three members that run what they should, before anything new.
+    struct World {
+        set: Set,
+        pods: Vec<Pod>,
+        work: Vec<Work>,
+        refused: Option<(String, String)>,
+        unrest: Option<&'static str>,
+    }
+
+    impl World {
+        fn new(replicas: i32) -> Self {
+            let set = Set {
+                replicas,
+                template: "one".to_owned(),
+                seen: true,
+                partition: 0,
+                current: "one".to_owned(),
+                update: "one".to_owned(),
+            };
+            let mut world = Self { set, pods: Vec::new(), work: Vec::new(), refused: None, unrest: None };
+            for ordinal in 0..replicas {
+                world.start(ordinal, "one");
+            }
+            world
+        }
+
+        fn start(&mut self, ordinal: i32, revision: &str) {
+            let name = format!("shop-{ordinal}");
+            self.pods.retain(|pod| pod.ordinal != ordinal);
+            self.work.retain(|work| work.pod != name);
+            self.work.push(Work {
+                pod: name.clone(),
+                answered: 1_000,
+                failed: 1,
+                refused: 0,
+                appends: 0,
+                append_us: 0,
+                queue_delay_us: Some(2_000),
+            });
+            let pod = Pod {
+                name,
+                ordinal,
+                revision: revision.to_owned(),
+                ready: true,
+                seconds: 1_000,
+                stuck: None,
+                stopping: false,
+            };
+            self.pods.push(pod);
+            self.pods.sort_by_key(|pod| pod.ordinal);
+        }
+
+        fn decide(&self, wanted: &str) -> Decision {
+            next(&Facts {
+                set: Some(&self.set),
+                wanted,
+                replicas: self.set.replicas,
+                pods: &self.pods,
+                work: &self.work,
+                unrest: self.unrest,
+                refused: self.refused.as_ref().map(|(template, why)| (template.as_str(), why.as_str())),
+                strategy: &strategy(),
+            })
+        }
+
+        /// What the operator writes, and what Kubernetes then does at once.
+        fn carry_out(&mut self, wanted: &str, decision: &Decision) {
+            if self.set.template != wanted {
+                (self.set.template, self.set.update) = (wanted.to_owned(), wanted.to_owned());
+            }
+            self.set.partition = decision.partition;
+            if decision.refuse {
+                self.refused = Some((wanted.to_owned(), decision.why.clone()));
+            }
+            for name in &decision.delete {
+                let ordinal = self.pods.iter().find(|pod| pod.name == *name).unwrap().ordinal;
+                let revision =
+                    if ordinal < self.set.partition { self.set.current.clone() } else { self.set.update.clone() };
+                self.start(ordinal, &revision);
+            }
+            // One after the other, from the last on.
+            let old = |pod: &&Pod| pod.ordinal >= self.set.partition && pod.revision != self.set.update;
+            if let Some(ordinal) = self.pods.iter().rev().find(old).map(|pod| pod.ordinal) {
+                let update = self.set.update.clone();
+                self.start(ordinal, &update);
+            }
+            if self.pods.iter().all(|pod| pod.revision == self.set.update && pod.ready) {
+                self.set.current = self.set.update.clone();
+            }
+        }
+
+        fn step(&mut self, wanted: &str) -> Decision {
+            let decision = self.decide(wanted);
+            self.carry_out(wanted, &decision);
+            decision
+        }
+
+        fn revisions(&self) -> Vec<&str> {
+            self.pods.iter().map(|pod| pod.revision.as_str()).collect()
+        }
+    }
+
+    #[test]
+    fn preflight_canary_the_others_and_done() {
+        let mut world = World::new(3);
+        assert_eq!(world.step("one"), Decision::new(Step::None, 0, ""));
+        assert_eq!((world.step("two").step, world.revisions()), (Step::Preflight, vec!["one"; 3]));
+        world.unrest = Some("2 shards are on their way");
+        let waits = world.step("two");
+        assert_eq!((waits.step, waits.why.as_str()), (Step::Preflight, "2 shards are on their way"));
+        world.unrest = None;
+        assert_eq!((world.step("two").step, world.revisions()), (Step::Canary, vec!["one", "one", "two"]));
+        world.pods[2].seconds = 59;
+        assert_eq!(world.step("two").why, "shop-2 is watched for 60 s");
+        world.pods[2].seconds = 60;
+        assert_eq!((world.step("two").step, world.revisions()), (Step::Rolling, vec!["one", "two", "two"]));
+        (world.pods[1].ready, world.pods[1].seconds) = (false, 9);
+        assert_eq!(world.step("two").why, "shop-1 does not serve yet");
+        (world.pods[1].ready, world.pods[1].seconds) = (true, 9);
+        assert_eq!((world.step("two").step, world.revisions()), (Step::Rolling, vec!["two"; 3]));
+        assert_eq!(world.step("two"), Decision::new(Step::None, 0, ""));
+    }
+
+    #[test]
+    fn a_bad_image_is_taken_back_and_touches_no_other() {
+        for replicas in [1, 3] {
+            let mut world = World::new(replicas);
+            world.step("two");
+            world.step("two");
+            let last = replicas as usize - 1;
+            world.set.current = "one".to_owned();
+            world.pods[last] =
+                Pod { ready: false, stuck: Some("ImagePullBackOff".to_owned()), ..world.pods[last].clone() };
+            let decision = world.step("two");
+            assert!(decision.refuse && decision.why.contains("ImagePullBackOff"), "{decision:?}");
+            assert_eq!((decision.step, decision.delete.as_slice()), (Step::RollingBack, &[format!("shop-{last}")][..]));
+            assert_eq!(world.revisions(), vec!["one"; replicas as usize]);
+            let done = world.step("two");
+            assert_eq!((done.step, done.partition), (Step::RolledBack, replicas), "{done:?}");
+            assert_eq!(world.step("two"), done, "it stays so");
+            // Another spec is another attempt.
+            assert_eq!(world.step("three").step, Step::Preflight);
+        }
+    }
+
+    #[test]
+    fn what_gets_worse_is_taken_back_one_after_the_other() {
+        let worse: [fn(&mut Work); 2] = [|work| work.failed = 50, |work| work.queue_delay_us = Some(900_000)];
+        for spoil in worse {
+            let mut world = World::new(3);
+            for _ in 0..3 {
+                world.step("two");
+            }
+            assert_eq!(world.revisions(), ["one", "two", "two"]);
+            let name = "shop-1";
+            spoil(world.work.iter_mut().find(|work| work.pod == name).unwrap());
+            assert!(world.step("two").refuse);
+            assert_eq!(world.revisions().iter().filter(|revision| **revision == "two").count(), 1);
+            world.step("two");
+            assert_eq!((world.step("two").step, world.revisions()), (Step::RolledBack, vec!["one"; 3]));
+        }
+    }
+
+    #[test]
+    fn without_measurements_it_waits_and_where_nobody_serves_it_does_not() {
+        let mut world = World::new(3);
+        world.step("two");
+        world.step("two");
+        world.work.retain(|work| work.pod != "shop-2");
+        assert_eq!(world.step("two").why, "shop-2 does not tell its measurements");
+        let mut world = World::new(3);
+        world.pods.iter_mut().for_each(|pod| pod.ready = false);
+        world.step("two");
+        assert_eq!(world.decide("two").partition, 0);
+    }
+
+    /// An operator that is started again knows nothing but what is there: every decision is made from that alone, so
+    /// whatever was carried out of one, or not, the next leads on to the same end.
+    #[test]
+    fn it_goes_on_from_every_step_that_was_carried_out_or_not() {
+        for lost in 0..64_u32 {
+            let mut world = World::new(3);
+            for step in 0..40 {
+                let decision = world.decide("two");
+                if step >= 6 || lost & (1 << step) == 0 {
+                    world.carry_out("two", &decision);
+                }
+                let serving = world.pods.iter().filter(|pod| pod.ready).count();
+                assert!(serving >= 2);
+            }
+            assert_eq!(world.revisions(), vec!["two"; 3], "{lost:b}");
+        }
+    }
+}
