@@ -1,18 +1,22 @@
 //! What administrators do to three members on one PD and store, over any of them, while orders are placed:
-//! shards are moved, a member is drained and taken back, another one joins. No request fails.
+//! shards are moved and split, a member is drained and taken back, another one joins. No request fails.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ordermill_api::{
-    Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, MemberList, MemberState, ProblemKind, ShardPage,
-    ShardState,
+    Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, EventPage, MemberList, MemberState, ProblemKind,
+    ShardPage, ShardState,
 };
 use ordermill_tests::cluster::Cluster;
+use ordermill_tests::load::Load;
 use ordermill_tests::members::Members;
+use ordermill_tests::process::feed::{check_complete, events};
 use ordermill_tests::process::{Http, Orderctl, audit, in_time, problem, until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 const MEMBERS: usize = 3;
 const SHARDS: usize = 12;
@@ -30,6 +34,17 @@ async fn shards(http: &Http) -> Vec<ClusterShard> {
     let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
     assert_eq!((page.shards.len(), page.next_page_token), (SHARDS, None));
     page.shards
+}
+
+/// Waits until a shard was split and its children are served; says which they are.
+async fn was_split(http: &Http, shard: u32) -> Vec<u32> {
+    until("a shard that was split", || async {
+        let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
+        let served = |one: &&ClusterShard| one.split_from == Some(shard) && one.state == ShardState::Serving;
+        let children: Vec<u32> = page.shards.iter().filter(served).map(|one| one.shard).collect();
+        if children.len() == 2 { Ok(children) } else { Err(format!("{:#?}", page.shards)) }
+    })
+    .await
 }
 
 async fn change(http: &Http, path: &str, body: &Value) -> ClusterChange {
@@ -53,7 +68,8 @@ async fn even(http: &Http, count: usize) -> Vec<ClusterMember> {
 struct Customers {
     stop: watch::Sender<bool>,
     placed: watch::Receiver<usize>,
-    all: Vec<JoinHandle<()>>,
+    /// Each says how long its slowest request took.
+    all: Vec<JoinHandle<Duration>>,
 }
 
 impl Customers {
@@ -64,15 +80,18 @@ impl Customers {
         let all = (0..CUSTOMERS).map(|customer| {
             let (http, stopped, count) = (http.clone(), stopped.clone(), count.clone());
             tokio::spawn(async move {
-                let mut number = 0;
+                let (mut number, mut slowest) = (0, Duration::ZERO);
                 while !*stopped.borrow() {
                     let customer = format!("c-{customer}-{number}");
                     let price = json!({"amount": 255, "currency": "GBP"});
                     let line = json!({"sku": "plenty", "quantity": 1, "unit_price": price});
+                    let began = Instant::now();
                     http.post("/v1/orders", &json!({"customer": customer, "lines": [line]}), &[]).await.expect(201);
+                    slowest = slowest.max(began.elapsed());
                     number += 1;
                     count.send_modify(|count| *count += 1);
                 }
+                slowest
             })
         });
         Self { stop, placed, all: all.collect() }
@@ -90,9 +109,12 @@ impl Customers {
     /// Lets them finish; says how many orders there are.
     async fn finish(self) -> usize {
         self.stop.send_replace(true);
+        let mut slowest = Duration::ZERO;
         for customer in self.all {
-            in_time("a customer's last order", customer).await.expect("no request has failed");
+            let longest = in_time("a customer's last order", customer).await.expect("no request has failed");
+            slowest = slowest.max(longest);
         }
+        println!("the slowest request took {slowest:.1?}");
         *self.placed.borrow()
     }
 }
@@ -215,5 +237,97 @@ async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
     let placed = customers.finish().await;
     assert_eq!(http.orders().await.len(), placed);
     audit(&url).await;
+    all.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shards_are_split_and_no_request_fails_and_the_feed_goes_on() {
+    let all = start().await;
+    let http = all.http();
+    even(&http, MEMBERS).await;
+    let customers = Customers::start(&http).await;
+    customers.more(50).await;
+    let EventPage { events: seen, next: cursor } = http.get("/v1/events?limit=30").await.expect(200).json();
+    assert_eq!(seen.len(), 30);
+
+    // Asked of any member, in the middle and elsewhere; asked again it is the same.
+    let first = shards(&http).await;
+    let (one, other) = (&first[3], &first[8]);
+    let path = |shard: u32| format!("/v1/cluster/shards/{shard}/split");
+    let began = Instant::now();
+    change(&http, &path(one.shard), &json!({})).await;
+    let halves = was_split(&http, one.shard).await;
+    println!("split after {:.1?}", began.elapsed());
+    customers.more(20).await;
+    let (url, at) = (all.servers[1].url(), other.first_slot + 9);
+    let named = [other.shard.to_string(), at.to_string()];
+    let split = Orderctl::run(&url, &["cluster", "split", &named[0], "--at", &named[1]]).await.well();
+    assert!(split.json()[0]["map_version"].as_u64() > Some(0));
+    let parts = was_split(&http, other.shard).await;
+    change(&http, &path(halves[1]), &json!({})).await;
+    was_split(&http, halves[1]).await;
+    customers.more(50).await;
+    let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
+    assert_eq!(page.shards.len(), SHARDS + 3);
+    let slots = |shard: u32| {
+        let found = page.shards.iter().find(|one| one.shard == shard).expect("it is there");
+        (found.first_slot, found.last_slot)
+    };
+    assert_eq!(
+        parts.iter().map(|part| slots(*part)).collect::<Vec<_>>(),
+        [(other.first_slot, at - 1), (at, other.last_slot)]
+    );
+    let version = page.map_version;
+    let again = change(&http, &path(one.shard), &json!({})).await;
+    assert!(again.map_version >= version);
+    for (shard, body, kind) in [
+        (one.shard, json!({"at": one.first_slot + 1}), ProblemKind::ClusterConflict),
+        (parts[0], json!({"at": at}), ProblemKind::ClusterConflict),
+        (999, json!({}), ProblemKind::NotFound),
+    ] {
+        assert_eq!(problem(&http.post(&path(shard), &body, &[]).await), kind, "{shard} {body}");
+    }
+
+    customers.more(20).await;
+    let placed = customers.finish().await;
+    let orders = http.orders().await;
+    assert_eq!(orders.len(), placed);
+    // Whoever followed the feed from before the splits, and whoever reads it anew, has seen all, once.
+    let rest = events(&http, Some(&cursor), 50).await;
+    check_complete(&[&seen[..], &rest].concat(), &orders);
+    check_complete(&events(&http, None, 1_000).await, &orders);
+    audit(&url).await;
+    all.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_whose_owner_is_killed_in_the_middle_is_carried_out_by_others() {
+    let seed = ordermill_tests::seed();
+    println!("ORDERMILL_SEED={seed}");
+    let mut all = start().await;
+    let http = all.http();
+    let members = even(&http, MEMBERS).await;
+    let load = Load::start(http.clone(), CUSTOMERS, seed).await;
+    for (number, after_ms) in [0, 15, 60].into_iter().enumerate() {
+        load.more(100).await;
+        let page: ShardPage = http.get("/v1/cluster/shards").await.expect(200).json();
+        let name = format!("member-{number}");
+        let owned = |one: &&ClusterShard| one.owner_name.as_ref() == Some(&name) && one.split_from.is_none();
+        let shard = page.shards.iter().find(owned).expect("every member has shards").shard;
+        let others = Http::among(&all.urls_but(Some(number)));
+        change(&others, &format!("/v1/cluster/shards/{shard}/split"), &json!({})).await;
+        sleep(Duration::from_millis(after_ms)).await;
+        all.servers[number].kill().await;
+        let began = Instant::now();
+        was_split(&others, shard).await;
+        println!("{name} killed {after_ms} ms after it was asked: split after {:.1?}", began.elapsed());
+        load.more(50).await;
+        all.servers[number].restart().await;
+    }
+    assert_eq!(members.len(), MEMBERS);
+    load.more(50).await;
+    let books = load.finish().await;
+    books.check_exactly(&http.orders().await, &http.items().await);
+    audit(&all.servers[0].url()).await;
     all.stop().await;
 }

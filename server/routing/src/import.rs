@@ -14,8 +14,17 @@ use crate::{Error, Router};
 /// Commands of one shard, with their places in the import.
 type Group = (Vec<usize>, Vec<Command>);
 
-/// What became of a command: an answer, or the command again where its shard does not have its slot any more.
-type Asked = Result<Result<Outcome, Error>, Command>;
+/// What became of a command.
+enum Asked {
+    Answered(Result<Outcome, Error>),
+    /// Its shard does not have its slot any more, or is not served there: nothing has happened.
+    Elsewhere(Box<Command>),
+}
+
+/// The same answer to all commands of a shard.
+fn refused(error: Error, count: usize) -> Vec<Asked> {
+    (0..count).map(|_| Asked::Answered(Err(error.clone()))).collect()
+}
 
 impl Router {
     /// Applies many `Create` and `Credit` commands in their order, waits until every order is
@@ -37,8 +46,8 @@ impl Router {
         for _ in 0..limits::IMPORT_CUTS {
             for (index, asked) in self.import_once(std::mem::take(&mut left)).await {
                 match asked {
-                    Ok(result) => results[index] = Some(result),
-                    Err(command) => left.push((index, command)),
+                    Asked::Answered(result) => results[index] = Some(result),
+                    Asked::Elsewhere(command) => left.push((index, *command)),
                 }
             }
             left.sort_by_key(|(index, _)| *index);
@@ -81,22 +90,22 @@ impl Router {
         let request = Request::ApplyMany { slot, hops: 0, wait: limits::SETTLE_WAIT, commands };
         let outcomes = match shards.ask(slot, request).await {
             Ok(Answer::AppliedMany(Ok(outcomes))) => outcomes,
-            Ok(Answer::AppliedMany(Err(failure))) => return vec![Ok(Err(failure.into())); count],
+            Ok(Answer::AppliedMany(Err(failure))) => return refused(failure.into(), count),
             Ok(other) => unreachable!("commands were sent: {other:?}"),
-            Err(error) => return vec![Ok(Err(error)); count],
+            Err(error) => return refused(error, count),
         };
         let Some(again) = again else {
-            return outcomes.into_iter().map(|outcome| Ok(outcome.map_err(Error::from))).collect();
+            return outcomes.into_iter().map(|outcome| Asked::Answered(outcome.map_err(Error::from))).collect();
         };
         let mut results = Vec::with_capacity(count);
         for (outcome, command) in outcomes.into_iter().zip(again) {
             results.push(match outcome {
-                Err(Failure::NotOwner { .. }) => Err(command),
-                Err(Failure::Unknown(_)) if is_known(&command) => Ok(self.apply_decided(command).await),
+                Err(Failure::NotOwner { .. }) => Asked::Elsewhere(Box::new(command)),
+                Err(Failure::Unknown(_)) if is_known(&command) => Asked::Answered(self.apply_decided(command).await),
                 Ok(Outcome::Order { order, replayed }) => {
-                    Ok(self.decision(&command.tenant, order, replayed, deadline).await)
+                    Asked::Answered(self.decision(&command.tenant, order, replayed, deadline).await)
                 }
-                other => Ok(other.map_err(Error::from)),
+                other => Asked::Answered(other.map_err(Error::from)),
             });
         }
         results
