@@ -320,11 +320,14 @@ impl Handle {
     /// That what is read after this call is the shard's state at the call or later. Begins at once.
     fn proof(&self) -> impl Future<Output = Result<(), Error>> + use<> {
         let proof = self.proofs.as_ref().map(Proofs::begin);
+        let reads = self.reads.clone();
         async move {
             match proof {
-                Some(proof) => proof.await,
-                None => Ok(()),
+                Some(proof) => proof.await?,
+                None => return Ok(()),
             }
+            // This process may have taken the shard over anew meanwhile: what is proven then is not what was read.
+            if reads.is_closed() { Err(Error::NotServed) } else { Ok(()) }
         }
     }
 
