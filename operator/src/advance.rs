@@ -101,7 +101,8 @@ fn autoscaled(
     let silent = Crowd { seen: Err(String::new()), work: Vec::new() };
     let uid = cluster.uid().unwrap_or_default();
     let (crowd, now) = (crowd.unwrap_or(&silent), seconds(&context.clock));
-    let plan = context.memory.plan(&uid, &spec, there, &pods.pods, crowd, rolls || !whole, now);
+    let look = scaling::Look { at: now, replicas: there, pods: &pods.pods, crowd, changing: rolls || !whole };
+    let plan = context.memory.plan(&uid, &spec, look);
     valid.spec.replicas = plan.replicas;
     Some(plan.reason)
 }

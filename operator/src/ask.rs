@@ -82,7 +82,7 @@ impl Asker {
         self.ask(to, Method::DELETE, url, None).await
     }
 
-    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the length of a call is measured")]
+    #[expect(clippy::disallowed_methods, reason = "the length of a call is measured")]
     async fn ask(&self, to: &'static str, method: Method, url: &str, body: Option<&Value>) -> Result<String, Error> {
         let begun = Instant::now();
         let answer = self.answer(method, url, body).await;

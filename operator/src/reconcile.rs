@@ -73,7 +73,7 @@ pub async fn reconcile(guard: &DeserializeGuard<OrderCluster>, context: &Context
         context.memory.forget(&cluster.uid().unwrap_or_default());
         return Ok(limits::RESYNC);
     }
-    tokio::time::timeout(limits::RECONCILE, whole(cluster, context)).await.map_err(|_| Error::Late)?
+    tokio::time::timeout(limits::RECONCILE, Box::pin(whole(cluster, context))).await.map_err(|_| Error::Late)?
 }
 
 async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Error> {

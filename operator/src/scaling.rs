@@ -32,18 +32,25 @@ struct Past {
 /// Counters are compared over so long at least, seconds: looks may come one after the other.
 const SPAN_SECONDS: i64 = 5;
 
+/// One look at a cluster.
+#[derive(Debug)]
+pub struct Look<'a> {
+    /// When, seconds of the operator's clock.
+    pub at: i64,
+    /// How many members there are to be now.
+    pub replicas: i32,
+    /// The pods that are there.
+    pub pods: &'a [Pod],
+    /// What they say.
+    pub crowd: &'a Crowd,
+    /// Whether an upgrade is under way, or pods are still coming or going.
+    pub changing: bool,
+}
+
 impl Memory {
     /// How many members there should be.
-    pub fn plan(
-        &self,
-        uid: &str,
-        spec: &Autoscaling,
-        now: i32,
-        pods: &[Pod],
-        crowd: &Crowd,
-        changing: bool,
-        at: i64,
-    ) -> Plan {
+    pub fn plan(&self, uid: &str, spec: &Autoscaling, look: Look<'_>) -> Plan {
+        let Look { at, replicas: now, pods, crowd, changing } = look;
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let past = memory.entry(uid.to_owned()).or_default();
         past.look(crowd, at);
@@ -187,7 +194,8 @@ mod tests {
         let spec = Autoscaling { max_replicas: 9, ..Autoscaling::default() };
         let memory = Memory::default();
         let look = |crowd: &Crowd, at| {
-            let plan = memory.plan("uid", &spec, 2, &pods(), crowd, false, at);
+            let look = Look { at, replicas: 2, pods: &pods(), crowd, changing: false };
+            let plan = memory.plan("uid", &spec, look);
             (plan.replicas, plan.reason)
         };
         assert_eq!(look(&crowd(1_000, 900, 10, 100), 0), (2, Reason::Frozen), "what was refused before is no load now");

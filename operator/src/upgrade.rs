@@ -229,10 +229,8 @@ fn forward(facts: &Facts<'_>, set: &Set, fresh: &[&Pod]) -> Decision {
     if let Some(unrest) = facts.unrest.filter(|_| watch > 0) {
         return stay(unrest.to_owned());
     }
-    if step == Step::Canary {
-        if let Some(pod) = fresh.iter().find(|pod| pod.seconds < watch) {
-            return stay(format!("{} is watched for {watch} s", pod.name));
-        }
+    if let Some(pod) = fresh.iter().find(|pod| step == Step::Canary && pod.seconds < watch) {
+        return stay(format!("{} is watched for {watch} s", pod.name));
     }
     let partition = (partition - 1).max(0);
     let step = if partition == set.replicas - 1 { Step::Canary } else { Step::Rolling };

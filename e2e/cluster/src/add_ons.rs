@@ -69,7 +69,7 @@ pub(crate) fn apply(cluster: &Cluster, nodes: u8) -> Result<()> {
         })?;
     }
     // As long as one of the APIs does not answer, no namespace can be deleted.
-    until("metrics-server answers through the API server", Duration::from_secs(60), || {
+    until("metrics-server answers through the API server", Duration::from_mins(1), || {
         output(&mut cluster.kubectl(&["get", "--raw", "/apis/metrics.k8s.io/v1beta1"])?).map(drop)
     })
 }

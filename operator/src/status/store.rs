@@ -4,6 +4,7 @@
 
 use super::Facts;
 use crate::crd::{StoreRow, StoreStatus};
+use crate::pd::Store;
 use crate::stage;
 
 pub(super) struct Told {
@@ -32,7 +33,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
     let well = seen.members.iter().filter(|(_, well)| *well).count() as i32;
     let up = seen.up() as i32;
     let away = seen.stores.iter().filter(|store| ["Disconnected", "Down"].contains(&store.state.as_str()));
-    let away: Vec<&str> = away.map(|store| store.pod()).collect();
+    let away: Vec<&str> = away.map(Store::pod).collect();
     let status = StoreStatus {
         bootstrapped,
         pd: format!("{well}/{pd}"),

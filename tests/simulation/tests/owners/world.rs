@@ -101,7 +101,7 @@ impl World {
             Error::Unavailable(_) => self.count(|all| all.unavailable += 1),
             Error::Invalid(_) => self.count(|all| all.invalid += 1),
             Error::Full(_) | Error::Sealed(_) | Error::Corrupt(_) => {
-                self.ledger.lock().wrong(format!("{who} is told: {error}"))
+                self.ledger.lock().wrong(format!("{who} is told: {error}"));
             }
         }
     }
