@@ -35,6 +35,9 @@ enum Chore {
         /// Only what runs on a PD and a store: conformance, processes, faults.
         #[arg(long, conflicts_with = "fast")]
         tikv: bool,
+        /// Only the suites whose names have these words.
+        #[arg(long, value_name = "WORDS")]
+        only: Option<String>,
         #[command(flatten)]
         servers: servers::Arguments,
     },
@@ -73,7 +76,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Test { fast, tikv, servers } => test::run(fast, tikv, &servers),
+        Chore::Test { fast, tikv, only, servers } => test::run(fast, tikv, only.as_deref(), &servers),
         Chore::Sim { arguments } => run::sim(&arguments),
         Chore::Servers => servers::run(),
         Chore::Kubernetes => kubernetes::run(),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::servers::Arguments;
 use crate::{kubernetes, run, servers, tidy};
@@ -95,14 +95,19 @@ const NODES: Suite = ("orders on Kubernetes", |arguments| {
     run::check(test)
 });
 
-/// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store.
+/// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store. Of
+/// these, `only` those whose names have such words.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
-pub(crate) fn run(fast: bool, tikv: bool, servers: &Arguments) -> Result<()> {
-    let suites = match (fast, tikv) {
+pub(crate) fn run(fast: bool, tikv: bool, only: Option<&str>, servers: &Arguments) -> Result<()> {
+    let mut suites = match (fast, tikv) {
         (_, true) => vec![SERVERS, ON_TIKV],
         (true, false) => [CHECKS, &[UNIT, PLANTED]].concat(),
         (false, false) => [CHECKS, &[UNIT, PLANTED, SERVERS, BLACK_BOX, KUBERNETES, OPERATOR, NODES]].concat(),
     };
+    suites.retain(|(name, _)| only.is_none_or(|words| name.contains(words)));
+    if suites.is_empty() {
+        bail!("no suite has {:?} in its name", only.unwrap_or_default());
+    }
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for (name, suite) in suites {
         println!("==> {name}");
