@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hdrhistogram::Histogram;
-use memchr::memmem;
 use tokio::task::JoinSet;
 
 use crate::client::Connection;
+use crate::requests::{Answer, Requests, Wire, Workload};
 use crate::shape;
 
 /// What a load has brought.
@@ -18,12 +18,34 @@ use crate::shape;
 pub(crate) struct Outcome {
     /// Requests that were answered.
     pub(crate) count: u64,
+    /// Orders that were placed.
+    pub(crate) placed: u64,
     /// Orders that were confirmed.
     pub(crate) confirmed: u64,
     /// Requests per second.
     pub(crate) per_s: f64,
     /// Latencies, microseconds.
     pub(crate) latency_us: Histogram<u64>,
+}
+
+impl Outcome {
+    /// Nothing yet.
+    pub(crate) fn new(latency_us: Histogram<u64>) -> Self {
+        Self { count: 0, placed: 0, confirmed: 0, per_s: 0.0, latency_us }
+    }
+
+    /// Takes another one's part in.
+    pub(crate) fn add(&mut self, part: Self) -> Result<()> {
+        self.count += part.count;
+        self.placed += part.placed;
+        self.confirmed += part.confirmed;
+        Ok(self.latency_us.add(part.latency_us)?)
+    }
+
+    /// A quantile of the latencies, milliseconds.
+    pub(crate) fn ms(&self, quantile: f64) -> f64 {
+        self.latency_us.value_at_quantile(quantile) as f64 / 1e3
+    }
 }
 
 /// What to send.
@@ -35,8 +57,10 @@ pub(crate) struct Load {
     pub(crate) connections: u64,
     /// How long.
     pub(crate) lasts: Duration,
-    /// Everybody wants the same item.
-    pub(crate) hot: bool,
+    /// What is sent.
+    pub(crate) workload: Workload,
+    /// In whose words.
+    pub(crate) wire: Wire,
     /// Requests per second, sent whether or not the ones before are answered; `None`: each
     /// connection sends when it has its answer.
     pub(crate) rate: Option<f64>,
@@ -59,12 +83,9 @@ impl Load {
         for (connection, latency_us) in ready {
             running.spawn(self.connection(connection, latency_us, next.clone(), begun));
         }
-        let mut all = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us: histogram() };
+        let mut all = Outcome::new(histogram());
         while let Some(done) = running.join_next().await {
-            let part = done??;
-            all.count += part.count;
-            all.confirmed += part.confirmed;
-            all.latency_us.add(part.latency_us)?;
+            all.add(done??)?;
         }
         all.per_s = all.count as f64 / begun.elapsed().as_secs_f64();
         Ok(all)
@@ -78,8 +99,8 @@ impl Load {
         next: Arc<AtomicU64>,
         begun: Instant,
     ) -> Result<Outcome> {
-        let mut part = Outcome { count: 0, confirmed: 0, per_s: 0.0, latency_us };
-        let (mut body, mut headers) = (String::new(), String::new());
+        let mut part = Outcome::new(latency_us);
+        let mut requests = Requests::new(self.workload, self.wire);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             // Late or not, a request counts from when it should have been sent: coordinated
@@ -92,30 +113,22 @@ impl Load {
                 return Ok(part);
             }
             tokio::time::sleep_until(due.into()).await;
-            body.clear();
-            shape::order(&mut body, number, self.hot, false);
-            headers.clear();
-            {
-                use std::fmt::Write as _;
-                write!(headers, "idempotency-key: k-{number}\r\n")?;
-            }
-            let (status, answer) = connection.call("POST", "/v1/orders", &headers, &body).await?;
+            let answer = requests.send(&mut connection, number).await?;
             part.latency_us.record(due.elapsed().as_micros() as u64)?;
-            if !matches!(status, 200 | 201) {
-                bail!("an order was answered {status}: {}", String::from_utf8_lossy(answer));
-            }
             part.count += 1;
-            part.confirmed += u64::from(memmem::find(answer, br#""status":"confirmed""#).is_some());
+            part.placed += u64::from(matches!(answer, Answer::Confirmed | Answer::Placed));
+            part.confirmed += u64::from(answer == Answer::Confirmed);
         }
     }
 }
 
-fn histogram() -> Histogram<u64> {
+/// Latencies in microseconds, to ten minutes.
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
 }
 
 /// A histogram whose memory is there already, where latencies usually fall.
-fn touched() -> Result<Histogram<u64>> {
+pub(crate) fn touched() -> Result<Histogram<u64>> {
     let mut histogram = histogram();
     for exponent in 0..20 {
         histogram.record(1 << exponent)?;

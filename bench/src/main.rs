@@ -3,14 +3,20 @@
 //! Knows the engine only by its HTTP API and its process.
 
 mod client;
+mod compare;
 mod echo;
 mod feed;
+mod figures;
 mod import;
 mod load;
+mod peers;
 mod plan;
+mod plot;
 mod report;
+mod requests;
 mod server;
 mod shape;
+mod tail;
 mod tikv;
 
 use anyhow::Result;
@@ -29,8 +35,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Measure everything and write bench/RESULTS.md.
+    /// Measure everything and write bench/RESULTS.md, its plots and results.json.
     All(plan::Arguments),
+    /// Compare two files of results, figure by figure.
+    Compare(compare::Arguments),
     /// Send generated, TPC-H-shaped orders to a server.
     Feed(feed::Arguments),
     /// Measure what an order costs on TiKV, and write that into bench/RESULTS.md.
@@ -47,6 +55,7 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         match arguments.task {
             Task::All(arguments) => plan::run(&arguments).await,
+            Task::Compare(arguments) => compare::run(&arguments),
             Task::Tikv(arguments) => tikv::run(&arguments).await,
             Task::Feed(arguments) => feed::run(&arguments).await,
             Task::Echo => echo::run().await,

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 
 use crate::client::Connection;
+
+/// Longer than a changed row waits for its flush.
+pub(crate) const FLUSHED_AFTER: Duration = Duration::from_secs(12);
 
 /// A running server; it ends with this value.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct Usage {
     pub(crate) fsyncs: f64,
     /// Bytes of the journal.
     pub(crate) journal_bytes: f64,
+    /// Bytes that it has had written to disks.
+    pub(crate) written_bytes: f64,
 }
 
 impl Usage {
@@ -42,6 +48,7 @@ impl Usage {
             appends: each(self.appends, before.appends),
             fsyncs: each(self.fsyncs, before.fsyncs),
             journal_bytes: each(self.journal_bytes, before.journal_bytes),
+            written_bytes: each(self.written_bytes, before.written_bytes),
         }
     }
 }
@@ -64,6 +71,19 @@ pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
 /// The programs that were built beside this one.
 fn sibling(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe()?.parent().context("a program lies in a directory")?.join(name))
+}
+
+/// A directory for data on the disk that the programs are on, not in memory.
+pub(crate) fn fresh() -> Result<TempDir> {
+    let program = std::env::current_exe()?;
+    Ok(tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?)
+}
+
+/// The machine's memory, MiB.
+pub(crate) fn memory_total_mib() -> u64 {
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() >> 10
 }
 
 impl Server {
@@ -92,8 +112,9 @@ impl Server {
         Self::start(command)
     }
 
+    /// Starts a server that says on its first line where it listens.
     #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
-    fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
         let begun = Instant::now();
         let mut child =
             command.stdout(Stdio::piped()).spawn().with_context(|| format!("{command:?} cannot be started"))?;
@@ -144,6 +165,29 @@ impl Server {
             appends: sum("ordermill_journal_appends_total"),
             fsyncs: sum("ordermill_journal_blocks_total"),
             journal_bytes: sum("ordermill_journal_bytes_total"),
+            written_bytes: self.written_bytes()?,
         })
+    }
+
+    /// What it has used once everything that was changed is flushed.
+    pub(crate) async fn flushed(&self) -> Result<Usage> {
+        tokio::time::sleep(FLUSHED_AFTER).await;
+        self.usage().await
+    }
+
+    fn written_bytes(&self) -> Result<f64> {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        Ok(line.context("the kernel counts no bytes written")?.parse()?)
+    }
+
+    /// Fails unless everything in it is as it has to be: a run with a wrong state has no figures.
+    pub(crate) fn audit(&self) -> Result<()> {
+        let mut audit = Command::new(sibling("orderctl")?);
+        audit.args(["--server", &format!("http://{}", self.address), "audit"]);
+        let output = audit.output().with_context(|| format!("{audit:?} cannot be started"))?;
+        let told = || [output.stdout.as_slice(), &output.stderr].concat();
+        ensure!(output.status.success(), "the audit has found: {}", String::from_utf8_lossy(&told()));
+        Ok(())
     }
 }

@@ -13,7 +13,9 @@ use ordermill_tests::cluster::Cluster;
 
 use crate::load::{self, Load};
 use crate::report;
-use crate::server::{self, Server};
+use crate::requests::{Wire, Workload};
+use crate::server::{self, FLUSHED_AFTER, Server};
+use crate::shape::Orders;
 
 /// What is run, and for how long.
 #[derive(Debug, clap::Args)]
@@ -37,8 +39,6 @@ pub(crate) struct Arguments {
 
 const CONNECTIONS: u64 = 64;
 const OPEN_CONNECTIONS: u64 = 256;
-/// Longer than a changed row waits for its flush: what a load has changed is flushed when it is counted.
-const FLUSHED_AFTER: Duration = Duration::from_secs(12);
 /// How long a member at rest is watched.
 const REST: Duration = Duration::from_secs(20);
 
@@ -134,7 +134,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             // Few where the rate is low: the server closes what is silent for long.
             connections: rate.map_or(CONNECTIONS, |rate| ((rate * 2.0) as u64).clamp(1, OPEN_CONNECTIONS)),
             lasts: Duration::from_secs(arguments.seconds),
-            hot: false,
+            workload: Workload::Orders(Orders::Spread),
+            wire: Wire::Orders,
             rate,
             first: (number as u64 + 1) << 32,
         };
@@ -146,7 +147,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         let (counts, seconds) = watched(&server, work).await?;
         let outcome = outcome.expect("the load was run")?;
         ensure!(outcome.confirmed == outcome.count, "every order can be met");
-        let ms = |quantile| format!("{:.1}", outcome.latency_us.value_at_quantile(quantile) as f64 / 1e3);
+        let ms = |quantile| format!("{:.1}", outcome.ms(quantile));
         let head = rate.map_or("as fast as it goes".to_owned(), |rate| format!("{} orders/s", report::number(rate, 0)));
         println!("{head}: {} orders, {:.1}/s, p99 {} ms", outcome.count, outcome.per_s, ms(0.99));
         let load = Some([report::number(outcome.per_s, 0), ms(0.5), ms(0.99)]);

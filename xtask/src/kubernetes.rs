@@ -1,11 +1,11 @@
 //! A real control plane for the operator's tests: kube-apiserver, kube-controller-manager and kubectl from Kubernetes'
 //! Go module, and Helm from its own, cached as the other servers are; etcd from the system.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::packages::{find, install};
 use crate::run;
 use crate::servers::{self, Server};
 
@@ -117,44 +117,16 @@ pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 5]> {
 
 /// The system's etcd; installed first where that can be done.
 fn etcd() -> Result<PathBuf> {
-    if let Some(path) = find("etcd") {
-        return Ok(path);
+    if find("etcd").is_none() {
+        install("etcd-server", "the operator's tests need")?;
     }
-    if find("apt-get").is_none() {
-        bail!("etcd is not installed, and the operator's tests need it: install it, so that `etcd` is in the PATH");
-    }
-    eprintln!("etcd is not installed: installing Debian's package etcd-server, which the operator's tests need …");
-    let install = || {
-        let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "etcd-server"]);
-        install.env("DEBIAN_FRONTEND", "noninteractive");
-        run::check(install)
-    };
-    // A fresh machine does not know yet what there is.
-    install().or_else(|_| run::check(run::command("apt-get", &["update"])).and_then(|()| install())).context(
-        "etcd-server could not be installed: as root, `apt-get update && apt-get install etcd-server`, then try again",
-    )?;
     find("etcd").context("etcd-server is installed, and there is no `etcd` in the PATH")
 }
 
 /// The system's promtool, which checks the alerts; Debian has it in a package with Prometheus itself.
 fn promtool() -> Result<PathBuf> {
-    if let Some(path) = find("promtool") {
-        return Ok(path);
+    if find("promtool").is_none() {
+        install("prometheus", "promtool comes with it, and the alerts are checked with")?;
     }
-    if find("apt-get").is_none() {
-        bail!(
-            "promtool is not installed, and the alerts are checked with it: install Prometheus, so that it is in the PATH"
-        );
-    }
-    eprintln!("promtool is not installed: installing Debian's package prometheus, which has it …");
-    let mut install = run::command("apt-get", &["install", "--yes", "--no-install-recommends", "prometheus"]);
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    run::check(install)
-        .context("prometheus could not be installed: as root, `apt-get install prometheus`, then try again")?;
     find("promtool").context("prometheus is installed, and there is no `promtool` in the PATH")
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path: OsString = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }

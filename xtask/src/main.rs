@@ -7,6 +7,8 @@ mod codegen;
 mod demo;
 mod image;
 mod kubernetes;
+mod packages;
+mod peers;
 mod promises;
 mod run;
 mod servers;

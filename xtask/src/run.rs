@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::servers;
+use crate::{peers, servers};
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -39,13 +39,18 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Builds in release mode what is measured and runs the benchmark.
+/// Builds what is measured and runs the benchmark: in release mode, but for a short run, which believes no rate.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    cargo(&["build", "--release", "--package", "ordermill", "--package", "ordermill-bench"])?;
-    let mut bench = Command::new(target_dir().join("release/ordermill-bench"));
-    // The one workload that needs a PD and a store.
-    if arguments.first().is_some_and(|workload| workload == "tikv") {
-        bench.envs(servers::environment(&servers::Arguments::default())?);
+    let is_short = arguments.iter().any(|argument| argument == "--short");
+    let profile: &[&str] = if is_short { &[] } else { &["--release"] };
+    let packages = ["--package", "ordermill", "--package", "orderctl", "--package", "ordermill-bench"];
+    cargo(&[&["build", "--locked"], profile, &packages[..]].concat())?;
+    let built = target_dir().join(if is_short { "debug" } else { "release" });
+    let mut bench = Command::new(built.join("ordermill-bench"));
+    match arguments.first().map(String::as_str) {
+        Some("tikv") => drop(bench.envs(servers::environment(&servers::Arguments::default())?)),
+        Some("all") if !is_short => drop(bench.envs(peers::environment()?)),
+        _ => {}
     }
     bench.current_dir(root()).args(arguments);
     check(bench)

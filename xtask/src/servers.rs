@@ -128,7 +128,8 @@ pub(crate) fn path(server: &Server) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn cache() -> Result<PathBuf> {
+/// Where servers are kept that were built or installed for the tests.
+pub(crate) fn cache() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     Ok(cache.context("neither XDG_CACHE_HOME nor HOME names a directory")?.join("ordermill/servers"))

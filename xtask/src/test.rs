@@ -95,6 +95,12 @@ const NODES: Suite = ("orders on Kubernetes", |arguments| {
     run::check(test)
 });
 
+/// One short round of the benchmark: that it works, that what it leaves passes the audit, that no ratio has collapsed.
+const BENCHMARK: Suite = ("a short benchmark", |_| {
+    binaries()?;
+    run::bench(&["all", "--short"].map(str::to_owned))
+});
+
 /// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store. Of
 /// these, `only` those whose names have such words.
 #[expect(clippy::disallowed_methods, reason = "a chore may look at the clock")]
@@ -102,7 +108,9 @@ pub(crate) fn run(fast: bool, tikv: bool, only: Option<&str>, servers: &Argument
     let mut suites = match (fast, tikv) {
         (_, true) => vec![SERVERS, ON_TIKV],
         (true, false) => [CHECKS, &[UNIT, PLANTED]].concat(),
-        (false, false) => [CHECKS, &[UNIT, PLANTED, SERVERS, BLACK_BOX, KUBERNETES, OPERATOR, NODES]].concat(),
+        (false, false) => {
+            [CHECKS, &[UNIT, PLANTED, SERVERS, BLACK_BOX, KUBERNETES, OPERATOR, BENCHMARK, NODES]].concat()
+        }
     };
     suites.retain(|(name, _)| only.is_none_or(|words| name.contains(words)));
     if suites.is_empty() {
