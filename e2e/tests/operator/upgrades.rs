@@ -82,10 +82,17 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
         clusters.patch("shop", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
         until("it is looked at", async || (control_plane.audit().reconciliations() > seen).then_some(())).await;
     };
-    poke("1").await;
+    // What was under way may still be written; then nothing is.
+    until("nothing more is written", async || {
+        let writes = control_plane.audit().writes().len();
+        poke("1").await;
+        poke("2").await;
+        (control_plane.audit().writes().len() == writes).then_some(())
+    })
+    .await;
     let writes = control_plane.audit().writes().len();
-    poke("2").await;
     poke("3").await;
+    poke("4").await;
     assert_eq!(control_plane.audit().writes().len(), writes, "{:?}", control_plane.audit().writes());
 
     // One that fails requests which others answer.
