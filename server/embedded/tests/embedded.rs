@@ -174,7 +174,8 @@ impl Drop for Tmpfs {
 #[tokio::test]
 async fn a_full_disk_refuses_appends_serves_reads_and_recovers() {
     let disk = Tmpfs::mount(16);
-    let store = open(config(&disk.0.join("data"))).unwrap();
+    let clock = Manual::at(0);
+    let store = Embedded::open(config(&disk.0.join("data")), Arc::clone(&clock) as _).unwrap();
     store.append(A, 1, record(1, 10_000)).await.unwrap();
     let filler = disk.fill(0);
     let mut last = 1;
@@ -190,9 +191,12 @@ async fn a_full_disk_refuses_appends_serves_reads_and_recovers() {
     assert_eq!(store.extent(A).await.unwrap().last, last);
     assert_eq!(store.append(A, last + 1, record(last + 1, 10_000)).await.unwrap_err().kind(), "full");
     assert_eq!(store.read(A, last - 1, 1).await.unwrap()[0].bytes, record(last, 10_000));
+    // How much is free is looked at every 100 ms.
+    clock.advance(Duration::from_millis(100));
     assert_eq!(store.flush(A, vec![row(1, 1)], 1).await.unwrap_err().kind(), "full");
     assert_eq!(store.get(&[row(1, 1).0]).await.unwrap(), [None]);
     std::fs::remove_file(filler).unwrap();
+    clock.advance(Duration::from_millis(100));
     store.append(A, last + 1, record(last + 1, 10_000)).await.unwrap();
     assert!(!store.is_full());
     store.flush(A, vec![row(1, 1)], 1).await.unwrap();
