@@ -265,6 +265,8 @@ fn cluster() -> Vec<Bad> {
         bad("POST /v1/cluster/members/some/drain", "{\"now\":1}", Kind::InvalidRequest, "now"),
         bad("POST /v1/cluster/members/%C3%28/cordon", "", Kind::InvalidRequest, "member"),
         bad("POST /v1/cluster/members/some/uncordon", "", Kind::NotClustered, ""),
+        bad("POST /v1/cluster/format", "{\"format\":-1}", Kind::InvalidRequest, "format"),
+        bad("POST /v1/cluster/format", "{\"format\":1}", Kind::NotClustered, ""),
         bad("POST /v1/cluster/rebalance?now=1", "", Kind::InvalidRequest, "now"),
         bad("GET /v1/cluster/shards?page_token=65536", "", Kind::InvalidRequest, "page_token"),
         bad("GET /v1/cluster/shards/0", "", Kind::NotFound, ""),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ordermill_api::{
-    Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, EventPage, MemberList, MemberState, ProblemKind,
-    ShardPage, ShardState,
+    Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, EventPage, FormatChange, MemberList, MemberState,
+    Problem, ProblemKind, ShardPage, ShardState,
 };
+use ordermill_journal::FORMAT;
 use ordermill_tests::cluster::Cluster;
 use ordermill_tests::load::Load;
 use ordermill_tests::members::Members;
@@ -229,6 +230,25 @@ async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
         assert!(ctl(&[action, "member-1"]).await.json()[0]["map_version"].as_u64() > Some(0));
     }
     ctl(&["rebalance"]).await;
+
+    // Every build knows one format, the store's: that is shown, granted again, and no other one is.
+    let cluster: Whole = http.get("/v1/cluster").await.expect(200).json();
+    assert_eq!((cluster.format, cluster.format_max), (FORMAT, FORMAT));
+    let shown: BTreeSet<_> = cluster.member_formats.iter().map(|one| (&one.member, one.format_max)).collect();
+    assert_eq!(shown, four.iter().map(|one| (&one.member, FORMAT)).collect());
+    let known = ctl(&["format"]).await.json().remove(0);
+    assert_eq!((&known["format"], known["member_formats"].as_array().map(Vec::len)), (&json!(FORMAT), Some(4)));
+    let again: FormatChange = http.post("/v1/cluster/format", &json!({"format": FORMAT}), &[]).await.expect(200).json();
+    assert_eq!((again.format, again.raised), (FORMAT, false));
+    assert_eq!(ctl(&["format", "--raise", &FORMAT.to_string()]).await.json()[0]["raised"], json!(false));
+    let refused = http.post("/v1/cluster/format", &json!({"format": FORMAT + 1}), &[]).await;
+    assert_eq!(problem(&refused), ProblemKind::ClusterConflict);
+    let (why, first) = (refused.json::<Problem>().detail, &cluster.member_formats[0]);
+    let named = format!("is not known to the build of {} ({}: formats {FORMAT} to", first.name, first.member);
+    assert!(why.starts_with(&format!("format {} {named}", FORMAT + 1)) && why.ends_with(", and of 1 more"), "{why}");
+    let refused = Orderctl::run(&url, &["cluster", "format", "--raise", &(FORMAT + 1).to_string()]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains(&named), "{}", refused.stderr);
+
     let nobody = Orderctl::run(&url, &["cluster", "drain", "nobody"]).await;
     assert_eq!((nobody.code, &*nobody.stdout), (Some(1), ""));
     assert!(nobody.stderr.contains("there is no member \"nobody\""), "{}", nobody.stderr);

@@ -46,4 +46,10 @@ pub enum ClusterCommand {
     },
     /// Level loads now, although no member is overloaded.
     Rebalance,
+    /// Show the store's format and those that each member's build knows, or raise it.
+    Format {
+        /// Raise it to this one, after an upgrade has finished everywhere; it never goes back.
+        #[arg(long, value_name = "FORMAT")]
+        raise: Option<u32>,
+    },
 }

@@ -1,6 +1,6 @@
 //! Calls about the cluster.
 
-use ordermill_api::{Cluster, ClusterChange, MemberList, MoveShard, ShardPage, SplitShard};
+use ordermill_api::{Cluster, ClusterChange, FormatChange, MemberList, MoveShard, RaiseFormat, ShardPage, SplitShard};
 
 use super::{Client, Error, Request, segment};
 
@@ -42,5 +42,10 @@ impl Client {
     /// Levels loads.
     pub async fn rebalance(&self) -> Result<ClusterChange, Error> {
         self.call(Request::post("/v1/cluster/rebalance").repeatable()).await
+    }
+
+    /// Raises the store's format.
+    pub async fn raise_format(&self, format: u32) -> Result<FormatChange, Error> {
+        self.call(Request::post("/v1/cluster/format").repeatable().json(&RaiseFormat { format })).await
     }
 }

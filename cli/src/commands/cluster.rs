@@ -19,6 +19,16 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
             return Ok(Done::Well);
         }
         ClusterCommand::Shards(pages) => return shards(context, pages).await,
+        ClusterCommand::Format { raise: None } => {
+            let known = cluster::Formats::of(context.client.cluster().await?);
+            context.out.one(&known, cluster::formats)?;
+            return Ok(Done::Well);
+        }
+        ClusterCommand::Format { raise: Some(format) } => {
+            let change = context.client.raise_format(format).await?;
+            context.out.one(&change, cluster::format)?;
+            return Ok(Done::Well);
+        }
         ClusterCommand::Drain { member } => context.client.change_member(&member, "drain").await?,
         ClusterCommand::Cordon { member } => context.client.change_member(&member, "cordon").await?,
         ClusterCommand::Uncordon { member } => context.client.change_member(&member, "uncordon").await?,

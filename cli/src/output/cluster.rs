@@ -1,8 +1,9 @@
 //! Members and shards as tables.
 
-use ordermill_api::{Cluster, ClusterMember, ClusterShard};
+use ordermill_api::{Cluster, ClusterMember, ClusterShard, FormatChange, MemberFormats};
+use serde::Serialize;
 
-use super::{Widths, columns_below, pairs, word};
+use super::{Widths, columns, columns_below, pairs, word};
 
 const MEMBERS: &[&str] = &[
     "name",
@@ -50,6 +51,41 @@ pub fn status(cluster: &Cluster) -> String {
         ("shards", cluster.shards.to_string()),
         ("shards moving", cluster.shards_moving.to_string()),
         ("answered by", cluster.answered_by.clone()),
+    ])
+}
+
+/// The store's format, and those that the members' builds know.
+#[derive(Clone, Debug, Serialize)]
+pub struct Formats {
+    format: u32,
+    format_max: u32,
+    member_formats: Vec<MemberFormats>,
+}
+
+impl Formats {
+    /// What the cluster says of them.
+    pub fn of(Cluster { format, format_max, member_formats, .. }: Cluster) -> Self {
+        Self { format, format_max, member_formats }
+    }
+}
+
+/// The store's format above the members, a row each.
+pub fn formats(known: &Formats) -> String {
+    let store = pairs(&[("format", known.format.to_string()), ("known to all", known.format_max.to_string())]);
+    let row = |one: &MemberFormats| {
+        vec![text(&one.name), one.member.clone(), one.format_min.to_string(), one.format_max.to_string()]
+    };
+    let members = columns(&["name", "member", "oldest", "newest"], known.member_formats.iter().map(row));
+    format!("{store}\n\n{members}")
+}
+
+/// The store's format after a change.
+pub fn format(change: &FormatChange) -> String {
+    let said = if change.raised { "yes" } else { "no, it was so already" };
+    pairs(&[
+        ("format", change.format.to_string()),
+        ("raised", said.to_owned()),
+        ("map version", change.map_version.to_string()),
     ])
 }
 
@@ -154,6 +190,26 @@ mod tests {
         assert_eq!(row(&one), expected);
         (one.heard_ms_ago, one.load) = (None, None);
         assert_eq!(row(&one), "ordermill-0 00000000000000ab cordoned yes 21 - - - - - - 10.0.0.1:7000");
+    }
+
+    #[test]
+    fn formats_stand_above_the_members_that_know_them() {
+        let of = |name: &str, format_max| MemberFormats {
+            member: "00000000000000ab".into(),
+            name: name.into(),
+            format_min: 1,
+            format_max,
+        };
+        let known = Formats { format: 1, format_max: 1, member_formats: vec![of("pod-0", 1), of("pod-1", 2)] };
+        let table = "format        1\nknown to all  1\n\n\
+            NAME   MEMBER            OLDEST  NEWEST\n\
+            pod-0  00000000000000ab       1       1\n\
+            pod-1  00000000000000ab       1       2";
+        assert_eq!(formats(&known), table);
+        let mut change = FormatChange { map_version: 9, format: 2, raised: true };
+        assert_eq!(format(&change), "format       2\nraised       yes\nmap version  9");
+        change.raised = false;
+        assert!(format(&change).contains("no, it was so already"));
     }
 
     #[test]

@@ -160,6 +160,8 @@ const NUMBERS: &[&str] = &[
     "epoch",
     "last",
     "checkpoint",
+    "oldest",
+    "newest",
 ];
 
 /// Names and values below each other.

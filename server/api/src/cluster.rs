@@ -28,6 +28,10 @@ pub struct Cluster {
     pub map_age_ms: u64,
     /// The format in which records and rows are written.
     pub format: u32,
+    /// The newest format that the builds of all members know: the store's can be raised up to it.
+    pub format_max: u32,
+    /// What the build of each member knows.
+    pub member_formats: Vec<MemberFormats>,
     /// The member that has answered, by its incarnation.
     pub answered_by: String,
     /// Who coordinates: plans, and writes the map. Absent while nobody that does can be reached.
@@ -39,6 +43,19 @@ pub struct Cluster {
     pub shards: u64,
     /// Shards that are on their way to an owner, or have none.
     pub shards_moving: u64,
+}
+
+/// The formats that a member's build can both read and write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberFormats {
+    /// Its incarnation.
+    pub member: String,
+    /// Its name, for humans.
+    pub name: String,
+    /// The oldest.
+    pub format_min: u32,
+    /// The newest.
+    pub format_max: u32,
 }
 
 /// The member that coordinates.
@@ -209,6 +226,26 @@ pub struct SplitShard {
     /// The first slot of the upper of the two shards; the middle, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<u16>,
+}
+
+/// The format that the store shall be in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaiseFormat {
+    /// Which.
+    #[schema(minimum = 1)]
+    pub format: u32,
+}
+
+/// The store is in the format that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FormatChange {
+    /// It holds from this version of the map on.
+    pub map_version: u64,
+    /// The store's format.
+    pub format: u32,
+    /// False when it was in that format already.
+    pub raised: bool,
 }
 
 /// A change of the cluster was taken on. What follows from it, such as shards that move, takes a moment.

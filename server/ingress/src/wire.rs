@@ -241,6 +241,11 @@ objects! {
         "at" => at: Option<Whole>,
     }
 
+    /// The format that the store shall be in.
+    RaiseFormat {
+        "format" => format: Whole,
+    }
+
     /// A change of an item's quantity.
     Adjustment {
         "delta" => delta: Signed,

@@ -2,10 +2,11 @@
 //!
 //! Each request is safe to send again: asking for what is so already changes nothing.
 
+use ordermill_station::limits;
 use ordermill_store::ShardId;
 
 use crate::election::Coordinator;
-use crate::map::{Incarnation, Map, State};
+use crate::map::{Formats, Incarnation, Map, Member, State};
 use crate::overview::Told;
 use crate::plan::{Move, Policy, Reason};
 use crate::roster::{Roster, add};
@@ -115,12 +116,23 @@ fn raise_format(map: &mut Map, format: u32) -> Result<(), String> {
     if format < map.format {
         return Err(format!("the store is in format {} already, and never goes back to {format}", map.format));
     }
-    if let Some(member) = map.members.iter().find(|member| !member.formats.contains(format)) {
-        let (name, max) = (&member.name, member.formats.max);
-        return Err(format!("{name} ({}) cannot write format {format}, only up to {max}", member.incarnation));
+    let mut older = map.members.iter().filter(|member| !member.formats.contains(format));
+    let named: Vec<_> = older.by_ref().take(limits::MEMBERS_NAMED).map(knows).collect();
+    if !named.is_empty() {
+        let others = match older.count() {
+            0 => String::new(),
+            more => format!(", and of {more} more"),
+        };
+        return Err(format!("format {format} is not known to the build of {}{others}", named.join(", of ")));
     }
     map.format = format;
     Ok(())
+}
+
+/// Which formats the build of a member knows.
+fn knows(member: &Member) -> String {
+    let Formats { min, max } = member.formats;
+    format!("{} ({}: formats {min} to {max})", member.name, member.incarnation)
 }
 
 #[cfg(test)]
@@ -128,7 +140,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::map::{Formats, Member};
 
     const ONE: Incarnation = Incarnation(1);
     const TWO: Incarnation = Incarnation(2);
@@ -162,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_does_not_know_a_format_is_named_unless_there_are_too_many() {
+        let (mut map, mut roster, policy) = cluster();
+        let (one, two) = (map.members[0].clone(), map.members[1].clone());
+        map.members.extend((3..9).map(|number| Member { incarnation: Incarnation(number), ..one.clone() }));
+        let refused = Request::RaiseFormat(2).apply(&mut map, &mut roster, &policy).unwrap_err();
+        assert!(refused.ends_with("of pod (0000000000000004: formats 1 to 1), and of 4 more"), "{refused}");
+        map.members = vec![one, two];
+        let refused = Request::RaiseFormat(3).apply(&mut map, &mut roster, &policy).unwrap_err();
+        let (first, second) = ("pod (0000000000000001: formats 1 to 1)", "pod (0000000000000002: formats 1 to 2)");
+        assert_eq!(refused, format!("format 3 is not known to the build of {first}, of {second}"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let (mut map, mut roster, policy) = cluster();
         map.cordons.push(TWO);
@@ -172,7 +196,7 @@ mod tests {
             (Request::Move { shard: ShardId(9), to: ONE }, "no shard"),
             (Request::Move { shard: ShardId(1), to: TWO }, "cordoned"),
             (Request::RaiseFormat(0), "never goes back"),
-            (Request::RaiseFormat(2), "pod (0000000000000001) cannot write format 2, only up to 1"),
+            (Request::RaiseFormat(2), "format 2 is not known to the build of pod (0000000000000001: formats 1 to 1)"),
         ] {
             let refused = request.apply(&mut map, &mut roster, &policy).unwrap_err();
             assert!(refused.contains(why), "{refused}");
@@ -181,5 +205,8 @@ mod tests {
         map.members.remove(0);
         Request::RaiseFormat(2).apply(&mut map, &mut roster, &policy).unwrap();
         assert_eq!(map.format, 2);
+        let raised = map.clone();
+        Request::RaiseFormat(2).apply(&mut map, &mut roster, &policy).unwrap();
+        assert_eq!(map, raised);
     }
 }

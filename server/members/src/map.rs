@@ -202,6 +202,11 @@ impl Map {
         self.shards.iter().filter(move |shard| shard.owner == Some(owner))
     }
 
+    /// The newest format that every member knows: the store's, where there is none newer.
+    pub fn known_format(&self) -> u32 {
+        self.members.iter().map(|member| member.formats.max).min().unwrap_or(self.format)
+    }
+
     /// Whether shards leave this member.
     pub fn is_draining(&self, member: Incarnation) -> bool {
         self.drains.binary_search(&member).is_ok()

@@ -29,5 +29,7 @@ pub use stale::Stale;
 
 /// What administrators see and ask for, in the words of the members.
 pub mod administration {
-    pub use ordermill_members::{Heard, Incarnation, Map, Overview, Request, Shard, ShardReport, ShardState, State};
+    pub use ordermill_members::{
+        Heard, Incarnation, Map, Member, Overview, Request, Shard, ShardReport, ShardState, State,
+    };
 }

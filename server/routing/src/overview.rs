@@ -87,6 +87,14 @@ impl Router {
             Err(error) => Err(AdminError::Unavailable(error.to_string())),
         }
     }
+
+    /// Has the store's format raised; says from which version of the map on it holds, and whether it was
+    /// another one before. Of two who ask at once both may be told that it was.
+    pub async fn raise_format(&self, format: u32) -> Result<(u64, bool), AdminError> {
+        let before = self.overview().await.map.format;
+        let version = self.administrate(Request::RaiseFormat(format)).await?;
+        Ok((version, before != format))
+    }
 }
 
 fn named_in(map: &Map, named: &str) -> Result<Incarnation, AdminError> {

@@ -264,6 +264,8 @@ pub const LOAD_BEATS: u64 = 16;
 pub const MEMBERS: usize = 1_000;
 /// Requests of administrators that wait for the coordinator's next map.
 pub const ADMIN_WAITING: usize = 64;
+/// Members that a refusal names; of others it says how many they are.
+pub const MEMBERS_NAMED: usize = 3;
 /// Longest wait for the answer to a request of an administrator.
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(5);
 /// Pause between two questions for a newer map, while somebody waits for one.

@@ -25,12 +25,18 @@ async fn a_server_alone_is_shown_and_says_why_nothing_moves() {
         let table = shop.table(&["cluster", "status"]).await;
         assert!(table.contains(&format!("shards         {shards}")), "{table:#?}");
 
+        let formats = shop.one(&["cluster", "format"]).await;
+        assert_eq!(formats["format"], formats["member_formats"][0]["format_max"], "{formats}");
+        let table = shop.table(&["cluster", "format"]).await;
+        assert!(table.iter().any(|line| words(line) == ["NAME", "MEMBER", "OLDEST", "NEWEST"]), "{table:#?}");
+
         for arguments in [
             &["cluster", "drain", "some"][..],
             &["cluster", "cordon", "some"],
             &["cluster", "uncordon", "some"],
             &["cluster", "move", "0", "--to", "some"],
             &["cluster", "rebalance"],
+            &["cluster", "format", "--raise", "1"],
         ] {
             says(&shop.fails(arguments).await, &["no member of a cluster", "has its store for itself"]);
         }

@@ -142,3 +142,27 @@ pub(crate) async fn rebalance(call: Administrator, request: Request<Body>) -> Re
     body::parse_or_empty::<wire::Nothing>(&bytes)?;
     carry_out(&call, Change::Rebalance).await
 }
+
+/// Raise the store's format
+///
+/// After an upgrade has finished everywhere: from then on records and rows are written in the format that is
+/// named, and no build that does not know it can join. It never goes back. Refused while a member's build does
+/// not know it; `detail` names the member.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/format",
+        operation_id = "raiseFormat",
+        tag = "Cluster",
+        request_body = api::RaiseFormat,
+        responses((status = 200, description = "The store is in that format", body = api::FormatChange), refusals::Changes),
+)]
+pub(crate) async fn raise_format(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let wanted: wire::RaiseFormat<'_> = body::parse(&bytes)?;
+    let known = u32::try_from(wanted.format.0).ok().filter(|format| *format > 0);
+    let format = known.ok_or_else(|| Failure::invalid("format", "is a number of 1 to 4294967295"))?;
+    let (map_version, raised) = call.router().raise_format(format).await?;
+    Ok(answer::of(StatusCode::OK, &api::FormatChange { map_version, format, raised }))
+}

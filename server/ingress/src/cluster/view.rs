@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ordermill_api as api;
-use ordermill_routing::administration::{Heard, Incarnation, Map, Overview, Shard, ShardReport, ShardState, State};
+use ordermill_routing::administration::{
+    Heard, Incarnation, Map, Member, Overview, Shard, ShardReport, ShardState, State,
+};
 
 pub(super) fn cluster(overview: &Overview, me: Incarnation) -> api::Cluster {
     let map = &overview.map;
@@ -13,6 +15,8 @@ pub(super) fn cluster(overview: &Overview, me: Incarnation) -> api::Cluster {
         map_version: map.version,
         map_age_ms: millis(overview.map_age),
         format: map.format,
+        format_max: map.known_format(),
+        member_formats: map.members.iter().map(formats).collect(),
         answered_by: me.to_string(),
         coordinator: overview
             .coordinator
@@ -21,6 +25,15 @@ pub(super) fn cluster(overview: &Overview, me: Incarnation) -> api::Cluster {
         members: map.members.len() as u64,
         shards: map.shards.len() as u64,
         shards_moving: map.shards.iter().filter(moving).count() as u64,
+    }
+}
+
+fn formats(member: &Member) -> api::MemberFormats {
+    api::MemberFormats {
+        member: member.incarnation.to_string(),
+        name: member.name.clone(),
+        format_min: member.formats.min,
+        format_max: member.formats.max,
     }
 }
 

@@ -7,13 +7,14 @@ use super::{Engine, request};
 use crate::Tenants;
 
 /// What changes the cluster, and a body.
-const CHANGES: [(&str, &str); 6] = [
+const CHANGES: [(&str, &str); 7] = [
     ("/v1/cluster/members/some/drain", ""),
     ("/v1/cluster/members/some/cordon", "{}"),
     ("/v1/cluster/members/some/uncordon", ""),
     ("/v1/cluster/shards/0/move", r#"{"to":"some"}"#),
     ("/v1/cluster/shards/0/split", r#"{"at":7}"#),
     ("/v1/cluster/rebalance", ""),
+    ("/v1/cluster/format", r#"{"format":1}"#),
 ];
 
 #[tokio::test]
@@ -22,6 +23,9 @@ async fn a_server_alone_shows_itself_and_cannot_be_rearranged() {
     let get = async |path: &str| engine.get(path).await.body;
     let cluster: Cluster = serde_json::from_slice(&get("/v1/cluster").await).unwrap();
     assert_eq!((cluster.members, cluster.shards, cluster.shards_moving), (1, 4, 0));
+    let [known] = &cluster.member_formats[..] else { panic!("one member: {cluster:?}") };
+    assert_eq!((&known.member, known.format_max), (&cluster.answered_by, cluster.format));
+    assert_eq!(cluster.format_max, cluster.format);
     let members: MemberList = serde_json::from_slice(&get("/v1/cluster/members").await).unwrap();
     let [me] = &members.members[..] else { panic!("one member: {members:?}") };
     assert_eq!((&me.member, me.state, me.shards), (&cluster.answered_by, MemberState::Serving, 4));
@@ -66,6 +70,12 @@ async fn what_does_not_fit_is_named() {
         ("/v1/cluster/shards/0/split", r#"{"at":65536}"#, "at"),
         ("/v1/cluster/shards/0/split", r#"{"into":3}"#, "into"),
         ("/v1/cluster/rebalance", "now", "body"),
+        ("/v1/cluster/format", "", "body"),
+        ("/v1/cluster/format", "{}", "format"),
+        ("/v1/cluster/format", r#"{"format":0}"#, "format"),
+        ("/v1/cluster/format", r#"{"format":"1"}"#, "format"),
+        ("/v1/cluster/format", r#"{"format":4294967296}"#, "format"),
+        ("/v1/cluster/format", r#"{"format":1,"force":true}"#, "force"),
     ] {
         assert_eq!(engine.post(path, body).await.fields(), [field], "{path} {body}");
     }
