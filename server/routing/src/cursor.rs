@@ -123,6 +123,16 @@ impl Cursor {
         }
         !ended.is_empty()
     }
+
+    /// Takes every split shard for one that was read to its end.
+    #[cfg(feature = "planted-faults")]
+    pub(crate) fn pass_over(&mut self, view: &View) {
+        for one in view.split() {
+            if let Some(position) = self.positions.get_mut(&one.id) {
+                position.record = position.record.max(one.number);
+            }
+        }
+    }
 }
 
 /// The shards that were split from none.

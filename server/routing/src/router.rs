@@ -88,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) behind: Behind,
     timing: Arc<Timing>,
     station: Station,
+    #[cfg(feature = "planted-faults")]
+    pub(crate) planted: Option<ordermill_shard::Planted>,
 }
 
 /// Items whose existence is remembered.
@@ -195,6 +197,8 @@ impl Router {
             behind: Behind::default(),
             timing,
             station: Station::new("routing"),
+            #[cfg(feature = "planted-faults")]
+            planted: config.planted,
         };
         Self { inner: Arc::new(inner) }
     }

@@ -21,7 +21,7 @@ impl Service {
         let due = self.config.unflushed.is_due(self.counted_bytes, self.flush_round)
             || now.saturating_sub(self.last_flush) >= self.config.flush_interval
             || !self.awaiting_flush.is_empty()
-            || (self.closing.is_some() && !self.flush_failed);
+            || (self.closing.is_some() && !self.flush_failed && !self.ends_unflushed());
         if !due || now < self.flush_not_before || self.committed.is_flushing() {
             return;
         }

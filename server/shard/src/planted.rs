@@ -28,6 +28,11 @@ pub enum Planted {
     ReadWithoutProof,
     /// Records are written in the newest format that the build knows, whatever the store's is.
     NewestFormat,
+    /// A journal ends although not all of its rows are flushed.
+    SealUnflushed,
+    /// The event feed goes on from a shard that was split without reading it to its end.
+    #[cfg(feature = "planted-faults")]
+    PassOverParent,
     /// An item's shard releases by itself what it has held for long.
     #[cfg(feature = "planted-faults")]
     ReleaseByItself,

@@ -168,6 +168,10 @@ impl Protocol {
             Some(_) => state.breaks(Broken::AcknowledgedAnother),
             None => state.breaks(Broken::AcknowledgedNothing),
         }
+        // What they have begun with may be acknowledged late, and by whomever.
+        if state.children.is_some_and(|view| view & (1 << command) == 0) {
+            state.breaks(Broken::AfterTheEnd);
+        }
         state.acknowledged |= 1 << command;
         let touched = self.bounds.touched(command);
         let late = self.has(Fault::AgeFromLastSuccess)

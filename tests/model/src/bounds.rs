@@ -19,6 +19,8 @@ pub struct Bounds {
     pub reads: bool,
     /// Whether a reader follows the journal.
     pub feed: bool,
+    /// Whether the shard may be split. Needs rows.
+    pub seal: bool,
     /// Whether a member may give up, and one that stopped may take over again. Without it each takes over once, and
     /// giving up is no more than never going on.
     pub again: bool,
@@ -37,6 +39,7 @@ impl Bounds {
         trim: false,
         reads: true,
         feed: false,
+        seal: false,
         again: true,
         answers: true,
     };
@@ -53,6 +56,10 @@ impl Bounds {
 
     /// Records are trimmed before the reader of the journal, and a late member writes behind the trim mark.
     pub const TRIM_FEED: Self = Self { members: 2, takeovers: 2, feed: true, ..Self::TRIM };
+
+    /// The shard is split while a late member still tries to write, to read and to take over.
+    pub const SEAL: Self =
+        Self { members: 2, takeovers: 2, commands: 2, reads: true, again: true, seal: true, ..Self::FLUSH };
 
     /// The highest number that a journal within these bounds can reach: each takeover writes one fence, each command
     /// is written once.

@@ -60,6 +60,16 @@ pub enum Fault {
     RowsWithoutNumber,
     /// Rule 5: the mark moves without a look at the guard's epoch.
     MarkWithoutGuard,
+    /// Splits: the journal ends although not all of its rows are flushed.
+    SealUnflushed,
+    /// Splits: the guard is raised for the last time whatever it names by then.
+    SealWithoutLook,
+    /// Splits: whoever ends the journal goes on as its owner until it hears that this is done.
+    SealerGoesOn,
+    /// Splits: the children begin once the journal shall end, and not when its guard says that it has.
+    BeginUnsealed,
+    /// Splits: a new owner raises the guard of a journal that has ended.
+    RaiseSealed,
     /// Rule 6: a read is answered without a proof of the tail.
     ReadWithoutProof,
     /// Rule 6: a read is answered by a look at the tail that began before the read arrived.

@@ -15,6 +15,7 @@
 //! | 4. The trim mark comes first; an old append looks at it | `store::TrimMark`, `store::Delete`; `append::ReadBack { fresh }` and `ReadTrimMark` |
 //! | 5. A flush reads the guard at the timestamp of its puts | `flush`: puts keep the order of their timestamps; one that lands ends all older ones; `Mark` is one transaction with the guard |
 //! | 6. A read needs a proof of the tail begun after it arrived | `read`: `Look`, or an append sent after `Arrive` |
+//! | A split ends a journal by a guard that nobody can have | `seal`: `Send` once all is flushed, `Land` only on the guard that was read; the children `Begin` when it is seen |
 //! | 7. Locks are cleaned up, 8. calls have a bound | not modelled: they end a wait, and no promise here is about waiting |
 //!
 //! Where a rule can be read in two ways, the model holds the reading that is enough, and [`fault::Fault`] the other:
@@ -35,6 +36,8 @@
 //! - A row must not be read back equal to an older one: rows carry the number of their record, and for a deleted row
 //!   the number of its slot's last flush stands, which older puts meet as they would meet the row
 //!   (`RowsWithoutNumber`).
+//! - Whoever ends a journal stops when that is sent, and not when it is answered (`SealerGoesOn`); and children begin
+//!   when the guard is seen sealed, and not when that was asked for (`BeginUnsealed`).
 //!
 //! Taken for granted: an old put or insert still meets the newer commit or the tombstone, that is, garbage collection
 //! lags behind every request that may still land; and records stay untrimmed for longer than an append may stay fresh.
@@ -47,6 +50,7 @@ mod journal;
 pub mod properties;
 mod protocol;
 mod read;
+mod seal;
 mod snapshot;
 mod state;
 mod store;

@@ -43,6 +43,9 @@ pub const FEED_HAS_NO_GAP: &str = "the reader of the journal passes over no reco
 /// The feed shows what the journal says.
 pub const FEED_IS_JOURNAL: &str = "the reader of the journal hands on no record that landed on a tombstone";
 
+/// A journal that has ended is nobody's.
+pub const NOTHING_AFTER_THE_END: &str = "nothing is acknowledged in a journal that others go on from";
+
 /// The properties that make sense within `bounds`.
 pub fn all(bounds: &Bounds) -> Vec<Property<Protocol>> {
     let mut all = vec![
@@ -85,6 +88,20 @@ pub fn all(bounds: &Bounds) -> Vec<Property<Protocol>> {
             Property::sometimes("an old append is about to be told so by the trim mark", |_, s: &State| told(s)),
         ]);
     }
+    if bounds.seal {
+        all.extend([
+            Property::always(NOTHING_AFTER_THE_END, |_, s: &State| s.broken != Some(Broken::AfterTheEnd)),
+            Property::sometimes("the children have written", |_, s: &State| {
+                s.children.is_some_and(|view| view & !through(s, s.guard.mark) != 0)
+            }),
+            Property::sometimes("a seal is on its way after another has taken over", |_, s: &State| {
+                s.seal.is_some_and(|seal| seal.read.epoch < s.guard.epoch)
+            }),
+            Property::sometimes("a fence stands behind the end", |_, s: &State| {
+                s.guard.is_sealed() && s.next_free() > s.guard.mark + 1
+            }),
+        ]);
+    }
     if bounds.reads {
         all.extend([
             Property::always(READ_IS_FRESH, |_, s: &State| s.broken != Some(Broken::StaleRead)),
@@ -122,10 +139,13 @@ fn owners(state: &State) -> impl Iterator<Item = &Owner> {
 }
 
 fn owners_have_the_journal(_: &Protocol, state: &State) -> bool {
-    owners(state).all(|owner| {
-        let through = commands(state).filter(|(number, _)| *number <= owner.committed);
-        through.map(|(_, command)| 1 << command).fold(0, |all, one| all | one) == owner.view
-    })
+    owners(state).all(|owner| through(state, owner.committed) == owner.view)
+}
+
+/// The commands in the journal up to a number, one bit each.
+fn through(state: &State, number: Number) -> u8 {
+    let until = commands(state).filter(|(one, _)| *one <= number);
+    until.map(|(_, command)| 1 << command).fold(0, |all, one| all | one)
 }
 
 fn rows_are_committed(_: &Protocol, state: &State) -> bool {

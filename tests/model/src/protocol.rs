@@ -7,7 +7,7 @@ use stateright::{Model, Property};
 use crate::bounds::Bounds;
 use crate::fault::Fault;
 use crate::state::{Member, State};
-use crate::{MemberId, append, flush, properties, read, store, takeover};
+use crate::{MemberId, append, flush, properties, read, seal, store, takeover};
 
 /// The journal protocol within bounds, whole or with one fault planted.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ pub enum Action {
     Read(MemberId, read::Step),
     /// The journal is followed.
     Follow(read::Follow),
+    /// The shard is split.
+    Seal(seal::Step),
     /// The store acts.
     Store(store::Step),
 }
@@ -72,6 +74,7 @@ impl Model for Protocol {
                 self.reads(state, member, owner, actions);
             }
         }
+        self.seals(state, actions);
         self.store_steps(state, actions);
         self.follows(state, actions);
     }
@@ -84,6 +87,7 @@ impl Model for Protocol {
             Action::Flush(member, step) => self.flush(&mut state, member, step),
             Action::Read(member, step) => self.read(&mut state, member, step),
             Action::Follow(step) => self.follow(&mut state, step),
+            Action::Seal(step) => self.seal(&mut state, step),
             Action::Store(step) => Self::store(&mut state, step),
         }
         (state != *last).then_some(state)

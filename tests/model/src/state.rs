@@ -3,6 +3,7 @@
 //! Holds no rule of the protocol. Time is not in it: a pause is any number of other steps in between.
 
 use crate::journal::{Entry, Held, Slot};
+use crate::seal::NOBODY;
 use crate::snapshot::Snapshot;
 use crate::{MemberId, Number};
 
@@ -26,6 +27,22 @@ pub struct Guard {
     pub epoch: Number,
     /// Records up to here are contained in the rows.
     pub mark: Number,
+}
+
+impl Guard {
+    /// Whether the journal has ended, with the record that is its mark.
+    pub fn is_sealed(self) -> bool {
+        self.epoch == NOBODY
+    }
+}
+
+/// A change of the guard on its way that ends the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seal {
+    /// The guard as its transaction has read it.
+    pub read: Guard,
+    /// The last record.
+    pub last: Number,
 }
 
 /// A row in the store.
@@ -205,6 +222,8 @@ pub enum Broken {
     Skipped,
     /// The reader of the journal handed on what landed on a tombstone.
     FollowedStray,
+    /// A record was acknowledged in a journal that others go on from.
+    AfterTheEnd,
 }
 
 /// One state of the world.
@@ -230,6 +249,10 @@ pub struct State {
     pub read: Option<Read>,
     /// The reader of the journal.
     pub follower: Follower,
+    /// The change that ends the journal, once one was sent; it may land as long as the guard is as it has read it.
+    pub seal: Option<Seal>,
+    /// The commands in the state of the shards that this one was split into, one bit each, once they have begun.
+    pub children: Option<u8>,
     /// What went wrong.
     pub broken: Option<Broken>,
 }
@@ -248,6 +271,8 @@ impl State {
             acknowledged: 0,
             read: None,
             follower: Follower::default(),
+            seal: None,
+            children: None,
             broken: None,
         }
     }

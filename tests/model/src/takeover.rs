@@ -38,7 +38,7 @@ impl Protocol {
         match &state.members[usize::from(member)] {
             Member::Idle => {
                 let turn = if self.bounds.again { member <= state.begun } else { member == state.begun };
-                let turn = turn && state.takeovers < self.bounds.takeovers;
+                let turn = turn && state.takeovers < self.bounds.takeovers && !state.guard.is_sealed();
                 if turn && state.next_free() <= self.bounds.numbers() {
                     add(Step::Begin);
                 }
@@ -109,7 +109,8 @@ impl Protocol {
     /// epoch that is already the own one is an earlier try whose answer was lost.
     fn raise(&self, state: &mut State, member: MemberId, epoch: Number, early: Option<Snapshot>) {
         let behind = state.guard.mark >= epoch && !self.has(Fault::FenceBehindMark);
-        if state.guard.epoch > epoch || behind {
+        let newer = state.guard.epoch > epoch && !(state.guard.is_sealed() && self.has(Fault::RaiseSealed));
+        if newer || behind {
             return state.stop(member);
         }
         state.guard.epoch = epoch;
@@ -154,7 +155,7 @@ impl Protocol {
     }
 
     /// The commands in a state made of the rows as of `mark` and the replayed records.
-    fn view(&self, state: &State, mark: Number, replayed: u8) -> u8 {
+    pub(crate) fn view(&self, state: &State, mark: Number, replayed: u8) -> u8 {
         let held = |(number, command): &(Number, u8)| {
             if *number > mark {
                 return replayed & bit(*number) != 0;

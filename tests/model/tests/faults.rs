@@ -59,6 +59,12 @@ faults! {
     believing_a_put: BelievePut, FLUSH => ROWS_HOLD_THE_MARK;
     rows_that_carry_no_number: RowsWithoutNumber, FLUSH => ROWS_HOLD_THE_MARK;
     moving_the_mark_without_the_guard: MarkWithoutGuard, TRIM => NO_FALSE_ALARM;
+    ending_a_journal_before_all_is_flushed: SealUnflushed, SEAL => NOTHING_MISSED;
+    ending_a_journal_that_another_has_taken_over: SealWithoutLook, SEAL => NOTHING_MISSED;
+    writing_on_after_the_end: SealerGoesOn, SEAL => NOTHING_AFTER_THE_END;
+    reading_on_after_the_end: SealerGoesOn, SEAL => READ_IS_FRESH;
+    beginning_before_the_end: BeginUnsealed, SEAL => NOTHING_AFTER_THE_END;
+    taking_over_what_has_ended: RaiseSealed, SEAL => NOTHING_AFTER_THE_END;
     reading_without_a_proof: ReadWithoutProof, JOURNAL => READ_IS_FRESH;
     reading_by_an_old_look: ReadJoinsOldLook, JOURNAL => READ_IS_FRESH;
     reading_by_an_old_append: ReadJoinsOldAppend, JOURNAL => READ_IS_FRESH;

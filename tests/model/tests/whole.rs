@@ -52,6 +52,11 @@ fn records_are_trimmed_while_a_late_member_reads() {
 }
 
 #[test]
+fn a_shard_is_split_under_a_late_member() {
+    walk("seal", Bounds::SEAL);
+}
+
+#[test]
 fn records_are_trimmed_before_the_reader_of_the_journal() {
     walk("trim and feed", Bounds::TRIM_FEED);
 }

@@ -9,9 +9,17 @@ use ordermill_simulation::cluster::{Planted, Settings, run};
 const SEEDS: u64 = 20;
 
 fn caught(planted: Planted) {
-    let settings = Settings { planted: Some(planted), ..Settings::default() };
+    caught_in(&Settings { planted: Some(planted), ..Settings::default() });
+}
+
+/// The same where shards are split.
+fn caught_in_splits(planted: Planted) {
+    caught_in(&Settings { planted: Some(planted), splits: true, ..Settings::default() });
+}
+
+fn caught_in(settings: &Settings) {
     for seed in 0..SEEDS {
-        let report = run(seed, &settings);
+        let report = run(seed, settings);
         if let Some(first) = report.wrong.first() {
             println!("caught by seed {seed}: {first}");
             return;
@@ -43,4 +51,14 @@ fn an_item_that_releases_by_itself_is_caught() {
 #[test]
 fn a_record_in_a_format_that_an_older_member_does_not_know_is_caught() {
     caught(Planted::Shard(Shard::NewestFormat));
+}
+
+#[test]
+fn a_journal_that_ends_before_all_is_flushed_is_caught() {
+    caught_in_splits(Planted::Shard(Shard::SealUnflushed));
+}
+
+#[test]
+fn a_feed_that_passes_over_the_end_of_a_split_shard_is_caught() {
+    caught_in_splits(Planted::Shard(Shard::PassOverParent));
 }
