@@ -20,7 +20,7 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
         }
         ClusterCommand::Shards(pages) => return shards(context, pages).await,
         ClusterCommand::Format { raise: None } => {
-            let known = cluster::Formats::of(context.client.cluster().await?);
+            let known = cluster::Known::of(context.client.cluster().await?);
             context.out.one(&known, cluster::formats)?;
             return Ok(Done::Well);
         }

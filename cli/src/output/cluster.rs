@@ -56,13 +56,13 @@ pub fn status(cluster: &Cluster) -> String {
 
 /// The store's format, and those that the members' builds know.
 #[derive(Clone, Debug, Serialize)]
-pub struct Formats {
+pub struct Known {
     format: u32,
     format_max: u32,
     member_formats: Vec<MemberFormats>,
 }
 
-impl Formats {
+impl Known {
     /// What the cluster says of them.
     pub fn of(Cluster { format, format_max, member_formats, .. }: Cluster) -> Self {
         Self { format, format_max, member_formats }
@@ -70,7 +70,7 @@ impl Formats {
 }
 
 /// The store's format above the members, a row each.
-pub fn formats(known: &Formats) -> String {
+pub fn formats(known: &Known) -> String {
     let store = pairs(&[("format", known.format.to_string()), ("known to all", known.format_max.to_string())]);
     let row = |one: &MemberFormats| {
         vec![text(&one.name), one.member.clone(), one.format_min.to_string(), one.format_max.to_string()]
@@ -200,7 +200,7 @@ mod tests {
             format_min: 1,
             format_max,
         };
-        let known = Formats { format: 1, format_max: 1, member_formats: vec![of("pod-0", 1), of("pod-1", 2)] };
+        let known = Known { format: 1, format_max: 1, member_formats: vec![of("pod-0", 1), of("pod-1", 2)] };
         let table = "format        1\nknown to all  1\n\n\
             NAME   MEMBER            OLDEST  NEWEST\n\
             pod-0  00000000000000ab       1       1\n\
