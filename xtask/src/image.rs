@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::run;
+use crate::{executables, run};
 
 /// What is built and where it goes.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let packages = ["--locked", "--package", "ordermill", "--package", "ordermill-operator", "--bins"];
     let binaries = if arguments.profile == "dev" {
-        run::cargo(&[&["build"], &packages[..]].concat())?;
+        executables::binaries()?;
         run::target_dir().join("debug")
     } else {
         let target = host()?;

@@ -5,6 +5,7 @@
 
 mod codegen;
 mod demo;
+mod executables;
 mod image;
 mod kubernetes;
 mod packages;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{peers, servers};
+use crate::{executables, peers, servers};
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -13,9 +13,15 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// The command `program` with `arguments`, at the root.
+///
+/// Knows nothing of the package that this program is: there are build scripts that are run again when what cargo says of that
+/// changes, and everything would be built anew behind a cargo that was started by hand.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
+    let of_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|of| name.starts_with(of));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| of_package(name)).for_each(|name| drop(command.env_remove(name)));
     command
 }
 
@@ -42,9 +48,12 @@ pub(crate) fn target_dir() -> PathBuf {
 /// Builds what is measured and runs the benchmark: in release mode, but for a short run, which believes no rate.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     let is_short = arguments.iter().any(|argument| argument == "--short");
-    let profile: &[&str] = if is_short { &[] } else { &["--release"] };
-    let packages = ["--package", "ordermill", "--package", "orderctl", "--package", "ordermill-bench"];
-    cargo(&[&["build", "--locked"], profile, &packages[..]].concat())?;
+    if is_short {
+        executables::binaries()?;
+    } else {
+        let packages = ["--package", "ordermill", "--package", "orderctl", "--package", "ordermill-bench"];
+        cargo(&[&["build", "--locked", "--release"], &packages[..]].concat())?;
+    }
     let built = target_dir().join(if is_short { "debug" } else { "release" });
     let mut bench = Command::new(built.join("ordermill-bench"));
     match arguments.first().map(String::as_str) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::executables::{self, Executable};
 use crate::servers::Arguments;
 use crate::{kubernetes, run, servers, tidy};
 
@@ -18,45 +19,54 @@ const CHECKS: &[Suite] = &[
     ("dependencies", |_| dependencies()),
 ];
 
-/// Tests that need nothing but this process.
+/// The crates whose tests start real processes, and machines.
+const PROCESSES: &str = "ordermill-tests";
+const KUBERNETES_TESTS: &str = "ordermill-e2e";
+const SIMULATION: &str = "ordermill-simulation";
+/// The tests that want nodes.
+const NODES_TESTS: &str = "cluster";
+
+/// Tests that need nothing but this process, and the examples in documentation.
 const UNIT: Suite = ("unit and property tests", |_| {
-    let elsewhere = ["--exclude", "ordermill-tests", "--exclude", "ordermill-e2e"];
-    run::cargo(&[&["test", "--workspace", "--locked"], &elsewhere[..]].concat())
+    let here = |test: &Executable| ![PROCESSES, KUBERNETES_TESTS].contains(&test.package.as_str());
+    executables::run(&executables::tests(&[])?, here, |_| {})?;
+    run::cargo(&["test", "--workspace", "--locked", "--doc"])
 });
 
 /// The shared store and whole clusters on it with steps left out: their tests have to notice. A build of its own, so that no
 /// other one can leave anything out.
 const PLANTED: Suite = ("planted faults", |_| {
-    run::cargo(&["test", "--locked", "--package", "ordermill-simulation", "--features", "planted-faults"])
+    // By their names: chosen by their package they would be built with other features once more.
+    let tests = executables::tests(&[])?;
+    let mine = tests.iter().filter(|test| test.package == SIMULATION && !test.is_unit);
+    let chosen: Vec<&str> = mine.flat_map(|test| ["--test", &test.target]).collect();
+    let planted = executables::tests(&[&["--features", "ordermill-simulation/planted-faults"], &chosen[..]].concat())?;
+    executables::run(&planted, |test| test.package == SIMULATION, |_| {})
 });
 
 /// PD and a store for the tests after it: a step of its own, as the first time it builds them.
 const SERVERS: Suite = ("servers for the tests", |arguments| servers::environment(arguments).map(drop));
 
-/// The binaries that tests start. All at once: another choice would build what they share with other features anew.
-fn binaries() -> Result<()> {
-    let packages = ["ordermill", "orderctl", "ordermill-operator"].iter().flat_map(|name| ["--package", name]);
-    run::cargo(&["build", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
-}
-
 /// Tests that run real stores, real processes and real files.
-const BLACK_BOX: Suite = ("black-box tests", |arguments| {
-    binaries()?;
-    servers::describe(arguments);
-    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
-    test.envs(servers::environment(arguments)?);
-    run::check(test)
-});
+const BLACK_BOX: Suite = ("black-box tests", |arguments| processes(arguments, |_| true));
 
 /// Of those the ones that run on a PD and a store, whoever's they are.
 const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
-    binaries()?;
-    servers::describe(arguments);
-    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-tests"]);
-    test.args(TESTS_ON_TIKV.iter().flat_map(|name| ["--test", name]));
-    test.envs(servers::environment(arguments)?);
-    run::check(test)
+    processes(arguments, |test| TESTS_ON_TIKV.contains(&test.target.as_str()))
 });
+
+fn processes(arguments: &Arguments, wanted: impl Fn(&Executable) -> bool) -> Result<()> {
+    executables::binaries()?;
+    servers::describe(arguments);
+    let environment = servers::environment(arguments)?;
+    executables::run(
+        &executables::tests(&[])?,
+        |test| test.package == PROCESSES && wanted(test),
+        |command| {
+            command.envs(environment.clone());
+        },
+    )
+}
 
 /// The files of these tests: the store's conformance, processes, faults.
 const TESTS_ON_TIKV: &[&str] = &[
@@ -77,29 +87,28 @@ const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::whole()
 
 /// The CRD and the operator on a real API server.
 const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
-    binaries()?;
-    let tests = ["--lib", "--test", "operator", "--test", "settings"];
-    let mut test = run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e"]);
-    test.args(tests).envs(kubernetes::environment()?).envs(servers::environment(arguments)?);
-    run::check(test)
+    executables::binaries()?;
+    let environment = (kubernetes::environment()?, servers::environment(arguments)?);
+    let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target != NODES_TESTS;
+    executables::run(&executables::tests(&[])?, wanted, |command| {
+        command.envs(environment.0.clone()).envs(environment.1.clone());
+    })
 });
 
 /// Orders on a Kubernetes with nodes: brought up for it unless it is up, and ended unless it was. Needs root.
 const NODES: Suite = ("orders on Kubernetes", |arguments| {
-    binaries()?;
-    let mut test =
-        run::command(env!("CARGO"), &["test", "--locked", "--package", "ordermill-e2e", "--test", "cluster"]);
-    test.envs(servers::environment(arguments)?).envs(kubernetes::whole()?);
-    // How long everything took is worth seeing when it went well, too.
-    test.args(["--", "--nocapture"]);
-    run::check(test)
+    executables::binaries()?;
+    let environment = (kubernetes::whole()?, servers::environment(arguments)?);
+    let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target == NODES_TESTS;
+    executables::run(&executables::tests(&[])?, wanted, |command| {
+        command.envs(environment.0.clone()).envs(environment.1.clone());
+        // How long everything took is worth seeing when it went well, too.
+        command.arg("--nocapture");
+    })
 });
 
 /// One short round of the benchmark: that it works, that what it leaves passes the audit, that no ratio has collapsed.
-const BENCHMARK: Suite = ("a short benchmark", |_| {
-    binaries()?;
-    run::bench(&["all", "--short"].map(str::to_owned))
-});
+const BENCHMARK: Suite = ("a short benchmark", |_| run::bench(&["all", "--short"].map(str::to_owned)));
 
 /// Runs all suites; with `fast` those that take no more than a few minutes, with `tikv` those on a PD and a store. Of
 /// these, `only` those whose names have such words.

@@ -1,0 +1,134 @@
+//! Binaries and test executables, built once for all suites.
+//!
+//! Each choice of packages has cargo build what they depend on with that choice's features. So there are two: what is
+//! shipped, without anything that tests ask for, and the whole workspace, of which a suite runs what it wants.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::run;
+
+/// A test target, built.
+#[derive(Debug)]
+pub(crate) struct Executable {
+    /// The package that it tests, by its name.
+    pub(crate) package: String,
+    /// The target: a file or folder of `tests/`, or the crate itself.
+    pub(crate) target: String,
+    /// Whether it holds the unit tests of a library or a program.
+    pub(crate) is_unit: bool,
+    program: PathBuf,
+    directory: PathBuf,
+}
+
+impl Executable {
+    /// The command that runs its tests, in its package's directory, as cargo does.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.directory).env("CARGO_MANIFEST_DIR", &self.directory);
+        command
+    }
+}
+
+/// What cargo says of one thing that it has built; the rest of its messages is passed over.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    package_id: String,
+    #[serde(default)]
+    manifest_path: PathBuf,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds the binaries that tests start.
+pub(crate) fn binaries() -> Result<()> {
+    let packages = ["ordermill", "orderctl", "ordermill-operator", "ordermill-bench"];
+    let packages = packages.iter().flat_map(|name| ["--package", name]);
+    run::cargo(&["build", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
+}
+
+/// The test executables of the whole workspace, built with `more` arguments, in the order of packages and targets.
+pub(crate) fn tests(more: &[&str]) -> Result<Vec<Executable>> {
+    let build = ["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"];
+    let mut command = run::command(env!("CARGO"), &[&build, more].concat());
+    // Progress and diagnostics go past; what is there is told on the other stream.
+    let output = command.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", output.status);
+    }
+    let mut found = Vec::new();
+    for line in output.stdout.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{")) {
+        let message: Message = serde_json::from_slice(line).context("cargo says what no one understands")?;
+        let is_test = message.reason == "compiler-artifact" && message.profile.is_some_and(|profile| profile.test);
+        if let (true, Some(target), Some(program)) = (is_test, message.target, message.executable) {
+            let directory = message.manifest_path.parent().unwrap_or(Path::new(".")).to_owned();
+            let is_unit = !target.kind.iter().any(|kind| kind == "test");
+            found.push(Executable {
+                package: name(&message.package_id),
+                target: target.name,
+                is_unit,
+                program,
+                directory,
+            });
+        }
+    }
+    ensure!(!found.is_empty(), "{command:?} has built no tests");
+    found.sort_by(|one, other| {
+        (&one.package, !one.is_unit, &one.target).cmp(&(&other.package, !other.is_unit, &other.target))
+    });
+    Ok(found)
+}
+
+/// Runs those of the executables that are wanted, one after the other, and fails with the first that does.
+pub(crate) fn run(
+    all: &[Executable],
+    wanted: impl Fn(&Executable) -> bool,
+    prepare: impl Fn(&mut Command),
+) -> Result<()> {
+    let mut wanted = all.iter().filter(|executable| wanted(executable)).peekable();
+    ensure!(wanted.peek().is_some(), "none of these tests is there");
+    for executable in wanted {
+        println!("     Running {} of {}", executable.target, executable.package);
+        let mut command = executable.command();
+        prepare(&mut command);
+        run::check(command)?;
+    }
+    Ok(())
+}
+
+/// The name in a package's id: `path+file:///somewhere/name#0.1.0` or `path+file:///somewhere#name@0.1.0`.
+fn name(id: &str) -> String {
+    let (place, version) = id.rsplit_once('#').unwrap_or(("", id));
+    match version.split_once('@') {
+        Some((name, _)) => name.to_owned(),
+        None => place.rsplit('/').next().unwrap_or(place).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_package_is_known_by_its_name() {
+        assert_eq!(name("path+file:///src/ordermill/xtask#0.1.0"), "xtask");
+        assert_eq!(name("path+file:///src/ordermill/server/shard#ordermill-shard@0.1.0"), "ordermill-shard");
+    }
+}
