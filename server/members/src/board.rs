@@ -44,6 +44,8 @@ impl Seat {
 pub(crate) struct Board {
     seats: Vec<Seat>,
     pieces: Vec<Piece>,
+    /// The pieces of each seat. In no order.
+    seated: Vec<Vec<usize>>,
     moves: Vec<Move>,
     /// Moves that may still begin.
     left: usize,
@@ -108,8 +110,12 @@ impl Board {
             pieces.push(piece);
         }
         pieces.sort_by_key(|piece| piece.id);
+        let mut seated = vec![Vec::new(); seats.len()];
+        for (at, piece) in pieces.iter().enumerate() {
+            piece.seat.into_iter().for_each(|seat| seated[seat].push(at));
+        }
         let left = policy.moves_at_once.saturating_sub(under_way);
-        Self { seats, pieces, moves: Vec::new(), left, eager: policy.eager, taking_over }
+        Self { seats, pieces, seated, moves: Vec::new(), left, eager: policy.eager, taking_over }
     }
 
     pub(crate) fn into_moves(self) -> Vec<Move> {
@@ -133,12 +139,14 @@ impl Board {
         if let Some(from) = one.seat {
             self.seats[from].count -= 1;
             self.seats[from].load -= load;
+            self.seated[from].retain(|&at| at != piece);
         }
         one.seat = to;
         (one.may_leave, one.may_move) = (false, false);
         if let Some(to) = to {
             self.seats[to].count += 1;
             self.seats[to].load += load;
+            self.seated[to].push(piece);
         }
         self.left = self.left.saturating_sub(1);
     }
@@ -204,8 +212,15 @@ impl Board {
     }
 
     fn movable(&self, seat: usize) -> impl Iterator<Item = usize> {
-        let pieces = self.pieces.iter().enumerate();
-        pieces.filter(move |(_, piece)| piece.seat == Some(seat) && piece.may_move).map(|(at, _)| at)
+        self.seated[seat].iter().copied().filter(|&at| self.pieces[at].may_move)
+    }
+
+    /// The movable pieces of a seat, by load and number.
+    fn by_load(&self, seat: usize) -> Vec<(u64, ShardId, usize)> {
+        let mut pieces: Vec<_> =
+            self.movable(seat).map(|at| (self.pieces[at].load, self.pieces[at].id, at)).collect();
+        pieces.sort_unstable();
+        pieces
     }
 
     /// Takes load off the most loaded member, if it is overloaded and that helps enough.
@@ -220,25 +235,35 @@ impl Board {
         }
     }
 
+    /// What takes enough off one of the highest loads: off the highest if that can be, for one hot shard may be all of it.
     fn best_gain(&self) -> Option<Gain> {
         let staying = || self.seats.iter().enumerate().filter(|(_, seat)| !seat.draining);
-        let (from, giver) = staying().max_by_key(|(at, seat)| (seat.load, std::cmp::Reverse(*at)))?;
         let total: u64 = staying().map(|(_, seat)| seat.load).sum();
-        let mean = total / staying().count() as u64;
+        let mean = total / staying().count().max(1) as u64;
         let spread = if self.eager { 100 } else { limits::LOAD_SPREAD_PERCENT };
-        if !giver.overloaded || giver.load * 100 <= mean * spread {
+        let mut givers: Vec<(u64, usize)> = staying()
+            .filter(|(_, seat)| seat.overloaded && seat.load * 100 > mean * spread)
+            .map(|(at, seat)| (seat.load, at))
+            .collect();
+        givers.sort_unstable_by_key(|&(load, at)| (std::cmp::Reverse(load), at));
+        givers.truncate(limits::LEVELLED_AT_ONCE);
+        if givers.is_empty() {
             return None;
         }
-        let gains = self.movable(from).flat_map(|hot| self.gains_of(from, hot));
-        let best = gains.min_by_key(|gain| {
-            let cold = gain.cold.map(|cold| self.pieces[cold].id);
-            (gain.peak, cold, self.pieces[gain.hot].id, self.seats[gain.to].incarnation)
-        })?;
-        (best.peak * 100 <= giver.load * (100 - limits::LOAD_GAIN_PERCENT)).then_some(best)
+        let colds: Vec<_> = (0..self.seats.len()).map(|seat| self.by_load(seat)).collect();
+        givers.into_iter().find_map(|(load, from)| {
+            let gains = self.movable(from).flat_map(|hot| self.gains_of(from, hot, &colds));
+            let best = gains.min_by_key(|gain| {
+                let cold = gain.cold.map(|cold| self.pieces[cold].id);
+                (gain.peak, cold, self.pieces[gain.hot].id, self.seats[gain.to].incarnation)
+            })?;
+            (best.peak * 100 <= load * (100 - limits::LOAD_GAIN_PERCENT)).then_some(best)
+        })
     }
 
-    /// What comes of moving `hot` away from `from`, alone or in exchange.
-    fn gains_of(&self, from: usize, hot: usize) -> Vec<Gain> {
+    /// What comes of moving `hot` away from `from`, alone or in exchange for one of `colds`: to each member the
+    /// best of both.
+    fn gains_of(&self, from: usize, hot: usize, colds: &[Vec<(u64, ShardId, usize)>]) -> Vec<Gain> {
         let (giver, heat) = (&self.seats[from], self.pieces[hot].load);
         let mut gains = Vec::new();
         for (to, receiver) in self.seats.iter().enumerate() {
@@ -252,8 +277,12 @@ impl Board {
             if self.left < 2 || !giver.takes(false) {
                 continue;
             }
-            for cold in self.movable(to) {
-                let chill = self.pieces[cold].load;
+            // The more comes back, the less is left to the other: the best is beside where both are alike.
+            let alike = (receiver.load + 2 * heat).saturating_sub(giver.load) / 2;
+            let above = colds[to].partition_point(|(chill, ..)| *chill <= alike);
+            let at_most = above.checked_sub(1).map(|last| colds[to].partition_point(|cold| cold.0 < colds[to][last].0));
+            for place in at_most.into_iter().chain((above < colds[to].len()).then_some(above)) {
+                let (chill, _, cold) = colds[to][place];
                 let peak = (giver.load - heat + chill).max(receiver.load + heat - chill);
                 gains.push(Gain { peak, hot, to, cold: Some(cold) });
             }

@@ -10,6 +10,7 @@
 //! enough off the highest load. Levelling by load never unbalances the numbers, so the two cannot work
 //! against each other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ordermill_station::limits;
@@ -133,15 +134,21 @@ pub struct Plan {
 impl Plan {
     /// Makes the moves, at the cluster's age `age_ms`. The version stays.
     pub fn apply(&self, map: &mut Map, age_ms: u64) {
-        self.moves.iter().for_each(|one| one.apply(map, age_ms));
+        let places: BTreeMap<_, _> = map.shards.iter().enumerate().map(|(place, shard)| (shard.id, place)).collect();
+        for one in &self.moves {
+            places.get(&one.shard).into_iter().for_each(|&place| one.apply_to(&mut map.shards[place], age_ms));
+        }
     }
 }
 
 impl Move {
     /// Makes the move, at the cluster's age `age_ms`.
     pub fn apply(&self, map: &mut Map, age_ms: u64) {
+        map.shards.iter_mut().filter(|shard| shard.id == self.shard).for_each(|shard| self.apply_to(shard, age_ms));
+    }
+
+    fn apply_to(&self, shard: &mut Shard, age_ms: u64) {
         let handed_over = matches!(self.reason, Reason::Drain | Reason::Count | Reason::Load | Reason::Wanted);
-        let Some(shard) = map.shards.iter_mut().find(|shard| shard.id == self.shard) else { return };
         shard.owner = self.to;
         shard.from = if handed_over { self.from } else { None };
         shard.state = if self.to.is_some() { State::Moving } else { State::Settled };

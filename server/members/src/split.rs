@@ -18,6 +18,7 @@ pub(crate) fn ask_for(map: &mut Map, id: ShardId, at: Option<u16>) -> Result<(),
     let left = map.shards.iter().map(|shard| shard.split.map_or(shard.id, |split| split.right.max(split.left)));
     let left = left.chain(map.shards.iter().map(|shard| shard.id)).chain(map.split.iter().map(|one| one.id)).max();
     let left = ShardId(left.map_or(0, |highest| highest.0 + 1));
+    let shards = map.shards.len() + map.shards.iter().filter(|shard| shard.split.is_some()).count();
     let shard = map.shards.iter_mut().find(|shard| shard.id == id).ok_or_else(|| format!("there is no shard {id}"))?;
     if let Some(split) = shard.split {
         let at = split.at;
@@ -30,6 +31,9 @@ pub(crate) fn ask_for(map: &mut Map, id: ShardId, at: Option<u16>) -> Result<(),
     let at = at.unwrap_or(first + (last - first) / 2 + 1);
     if !(first < at && at <= last) {
         return Err(format!("shard {id} has slots {first} to {last}: it can be split before {} to {last}", first + 1));
+    }
+    if shards >= limits::SHARDS_SHARED_MAX as usize {
+        return Err(format!("there are {shards} shards, as many as there can be"));
     }
     if left.0 + 1 >= limits::SHARD_IDS {
         return Err("all numbers of shards have been used".to_owned());
@@ -125,6 +129,10 @@ mod tests {
         }
         carry_out(&mut map, ShardId(2), 5, 1);
         assert_eq!(map, before, "nobody has asked for it");
+        let mut largest = Map::first(limits::SHARDS_SHARED_MAX - 1, 1);
+        ask_for(&mut largest, A, None).unwrap();
+        let refused = ask_for(&mut largest, ShardId(2), None).unwrap_err();
+        assert_eq!(refused, "there are 8192 shards, as many as there can be");
         carry_out(&mut map, A, 300, 99);
         assert!(ask_for(&mut map, A, Some(20_001)).unwrap_err().contains("was split before slot 20000"));
         let mut map = Map::first(65_536, 1);

@@ -51,6 +51,10 @@ pub const PAGE_MAX: usize = 1_000;
 pub const PAGE_ROWS_SCANNED: usize = 20_000;
 /// Bytes of the records read for one page of the event feed.
 pub const FEED_PAGE_BYTES: usize = 1 << 20;
+/// Bytes of a journal that are read for an event that is wanted, ...
+pub const FEED_EVENT_BYTES: usize = 2 << 10;
+/// ... and for a few of them at least.
+pub const FEED_READ_BYTES: usize = 16 << 10;
 /// Longest wait of the feed for something new before it sends a comment to keep the line open.
 pub const FEED_KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -258,6 +262,8 @@ pub const OVERLOAD_QUEUE_DELAY: Duration = Duration::from_millis(50);
 pub const LOAD_SPREAD_PERCENT: u64 = 125;
 /// What a move for load must take off the highest load, in hundredths of it.
 pub const LOAD_GAIN_PERCENT: u64 = 15;
+/// Members with the highest loads that are looked at for a move that helps.
+pub const LEVELLED_AT_ONCE: usize = 32;
 /// Beats over which a shard's load is smoothed: about four seconds of them.
 pub const LOAD_BEATS: u64 = 16;
 /// Members of a cluster: beats of more are not heard.
@@ -273,6 +279,9 @@ pub const REFRESH_PAUSE: Duration = Duration::from_millis(50);
 /// Shards of a store that several processes share, unless asked otherwise: enough for as many
 /// processes, and for splits to be rare.
 pub const SHARDS_DEFAULT_SHARED: u32 = 64;
+/// Shards of a store that several processes share at most: the map of all is one value of the store, and goes to every
+/// member with every change.
+pub const SHARDS_SHARED_MAX: u32 = 8_192;
 /// Pause before a shard is taken over again whose owner here has stopped.
 pub const TAKE_OVER_AGAIN: Duration = Duration::from_millis(200);
 /// Longest search for a shard's owner before a request is refused: longer than an unplanned takeover.

@@ -288,3 +288,16 @@ fn shards_never_owned_wait_while_members_gather() {
     assert_eq!(plan(&cluster.map, &cluster.views(), &gathering), Plan::default());
     assert_eq!(cluster.step().moves.len(), 4);
 }
+
+#[test]
+fn a_member_that_cannot_be_relieved_keeps_nobody_from_it() {
+    // Member 1 has one shard that is hotter than what anybody should have; member 2 has two that could be apart.
+    let mut cluster = Cluster::new(10, 5, &[200_000, 60_000, 10, 10, 10, 10, 60_000, 10, 10, 10]);
+    cluster.step();
+    cluster.arrive();
+    assert_eq!(cluster.loads(), [200_010, 120_000, 20, 20, 20]);
+    cluster.rest();
+    let mut loads = cluster.loads();
+    loads.sort_unstable();
+    assert_eq!(loads[3], 60_010, "{loads:?}");
+}

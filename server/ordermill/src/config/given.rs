@@ -177,13 +177,15 @@ impl Given {
 
     /// The settings in force.
     pub(super) fn settings(self) -> anyhow::Result<Settings> {
-        let (store, member, shards_default) = match self.store.unwrap_or(StoreKind::Embedded) {
-            StoreKind::Embedded => (self.embedded()?, None, limits::SHARDS_DEFAULT),
-            StoreKind::Tikv => (self.tikv()?, Some(self.member()?), limits::SHARDS_DEFAULT_SHARED),
+        let (store, member, (shards_default, shards_max)) = match self.store.unwrap_or(StoreKind::Embedded) {
+            StoreKind::Embedded => (self.embedded()?, None, (limits::SHARDS_DEFAULT, limits::SLOTS)),
+            StoreKind::Tikv => {
+                (self.tikv()?, Some(self.member()?), (limits::SHARDS_DEFAULT_SHARED, limits::SHARDS_SHARED_MAX))
+            }
         };
         let shards = self.shards.unwrap_or(shards_default);
-        if !(1..=limits::SLOTS).contains(&shards) {
-            bail!("--shards is {shards}: 1 to {} are possible", limits::SLOTS);
+        if !(1..=shards_max).contains(&shards) {
+            bail!("--shards is {shards}: 1 to {shards_max} are possible");
         }
         Ok(Settings {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),

@@ -205,6 +205,8 @@ mod tests {
         assert!(refused(&["--store", "tikv"]).contains("--pd-endpoints"));
         assert!(refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--data-dir", "d"]).contains("--data-dir"));
         assert!(refused(&["--data-dir", "d", "--cluster-id", "7"]).contains("--store tikv"));
+        let many = refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--shards", "8193"]);
+        assert!(many.contains("1 to 8192"), "{many}");
         let half = refused(&["--store", "tikv", "--pd-endpoints", "pd:2379", "--tikv-ca", "ca.pem"]);
         assert!(half.contains("--tikv-key"), "{half}");
     }
