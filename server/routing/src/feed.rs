@@ -183,7 +183,10 @@ impl Router {
             if position.record >= last {
                 return Ok(());
             }
-            let records = self.inner.store.read(shard, position.record, limits::FEED_PAGE_BYTES).await;
+            // Of many shards each gives a few: what is read besides is read again for the next page.
+            let bytes = (enough - events.len()).saturating_mul(limits::FEED_EVENT_BYTES);
+            let bytes = bytes.clamp(limits::FEED_READ_BYTES, limits::FEED_PAGE_BYTES);
+            let records = self.inner.store.read(shard, position.record, bytes).await;
             let records = records.map_err(|error| match error {
                 StoreError::Invalid(_) => Error::CursorExpired,
                 other => unavailable(other),

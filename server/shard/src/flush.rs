@@ -18,15 +18,26 @@ impl Service {
     pub(crate) fn flush_if_due(&mut self) {
         let now = self.clock.elapsed();
         self.count();
+        let overdue = now.saturating_sub(self.last_flush) >= self.config.flush_interval;
+        // A store of this process alone makes one table of what all shards have.
+        let together = !self.store.is_shared();
+        if overdue && together && self.counted_bytes > 0 {
+            self.config.unflushed.call(self.flush_round);
+        }
         let due = self.config.unflushed.is_due(self.counted_bytes, self.flush_round)
-            || now.saturating_sub(self.last_flush) >= self.config.flush_interval
+            || overdue
             || !self.awaiting_flush.is_empty()
             || (self.closing.is_some() && !self.flush_failed && !self.ends_unflushed());
         if !due || now < self.flush_not_before || self.committed.is_flushing() {
             return;
         }
         self.flush_round = self.config.unflushed.round();
-        let Some((rows, last)) = self.committed.begin_flush() else { return self.tell_flushed(true) };
+        let Some((rows, last)) = self.committed.begin_flush() else {
+            if together {
+                self.last_flush = now;
+            }
+            return self.tell_flushed(true);
+        };
         self.count();
         self.ahead.clear();
         self.last_flush = now;

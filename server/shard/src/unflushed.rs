@@ -30,10 +30,14 @@ impl Unflushed {
     pub(crate) fn is_due(&self, own: usize, seen: u64) -> bool {
         // A small shard leaves it to those that have more to give.
         if self.bytes.load(Ordering::Relaxed) >= self.flush_bytes && own >= self.share_bytes / 2 {
-            // Whoever is first calls all others.
-            let _ = self.round.compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed);
+            self.call(seen);
         }
         self.round() != seen
+    }
+
+    /// Calls all shards to flush, for one whose last flush was of round `seen`: whoever is first calls all others.
+    pub(crate) fn call(&self, seen: u64) {
+        let _ = self.round.compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The round of flushes that is under way.
@@ -73,6 +77,11 @@ mod tests {
         assert!(!unflushed.is_due(10, unflushed.round()), "once");
         unflushed.changed(900, 0);
         assert!(!unflushed.is_due(100, unflushed.round()));
+        let seen = unflushed.round();
+        unflushed.call(seen);
+        unflushed.call(seen);
+        assert_eq!(unflushed.round(), seen + 1, "two that are overdue at once call once");
+        assert!(unflushed.is_due(0, seen));
     }
 
     #[test]
