@@ -80,8 +80,8 @@ async fn orders_flow_while_pods_are_replaced_and_nodes_are_drained_and_die() {
     println!("requests without an answer, or put off, in all: {}", load.failed());
     assert_kept(&load.finish().await);
     audit(&service).await;
-    world.measured.print();
     tokio::task::block_in_place(|| world.end());
+    world.measured.end();
 }
 
 /// Waits until a cluster says of itself that it serves.

@@ -26,7 +26,7 @@ spec:
   metrics: [{type: Resource, resource: {name: cpu, target: {type: AverageValue, averageValue: 1m}}}]
 ";
 /// Requests under way at once while there is much to do.
-const CROWD: usize = 16;
+const CROWD: usize = 8;
 /// Until more members serve once there is more to do: two looks of 15 s, and the pod's start.
 const OUT: Duration = Duration::from_mins(2);
 /// Until there are fewer once there is less to do: as long as `scaleDownSeconds`, some looks, and the drain.
@@ -76,7 +76,9 @@ pub(crate) async fn by_their_load(world: &World, load: &Recorded, service: &str)
     world.settled(OWN, 3, OUT).await;
     before.nothing_failed(world, load, "one more by the load, once all members could be asked", OUT).await;
     let failed = crowd.end().await;
-    assert_eq!(failed, 0, "reads of the crowd failed");
+    if failed > 0 {
+        world.measured.fault(format!("{failed} reads of the crowd failed"));
+    }
     let before = Before::now(load);
     world.settled(OWN, 2, IN).await;
     before.nothing_failed(world, load, "one fewer once the load was gone", IN).await;
@@ -84,7 +86,7 @@ pub(crate) async fn by_their_load(world: &World, load: &Recorded, service: &str)
     assert!(!world.kubectl(&drained).is_empty(), "a member has gone that was not drained first");
 }
 
-/// Many who only read: what there is in the end is none of theirs.
+/// Many who only read, much at once: what there is in the end is none of theirs.
 struct Crowd {
     stop: Arc<AtomicBool>,
     failed: Arc<AtomicU64>,
@@ -98,7 +100,7 @@ impl Crowd {
             let (http, stop, failed) = (Http::new(service), crowd.stop.clone(), crowd.failed.clone());
             crowd.readers.spawn(async move {
                 while !stop.load(Relaxed) {
-                    let answer = http.send(http.request(Method::GET, "/v1/items/sku-00")).await;
+                    let answer = http.send(http.request(Method::GET, "/v1/orders?page_size=200")).await;
                     if !answer.is_ok_and(|answer| answer.status == 200) {
                         failed.fetch_add(1, Relaxed);
                     }
