@@ -1,7 +1,8 @@
 //! The images of a test: what is shipped, and PD and a store in images of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ordermill_e2e::variable;
 use ordermill_image::{Image, Program, shipped};
 
 /// What images of servers that are not ours begin with.
@@ -18,11 +19,11 @@ pub(crate) fn all() -> Vec<Image> {
     let shipped = shipped(binaries.parent().unwrap(), "ghcr.io/ordermill", env!("CARGO_PKG_VERSION")).unwrap();
     let mut images: Vec<Image> = shipped.into_iter().map(|(_, image)| image).collect();
     let next = Image { name: server(NEXT), ..images[0].clone() };
-    let bad = Image { name: server(BAD), program: Program::read(&named("ORDERMILL_PAUSE")).unwrap(), ..next.clone() };
+    let bad = Image { name: server(BAD), program: Program::read(&variable("ORDERMILL_PAUSE")).unwrap(), ..next.clone() };
     images.extend([next, bad]);
-    images.push(foreign("pd", Program::read(&named("ORDERMILL_PD_SERVER")).unwrap()));
-    let store = Program::read(&named("ORDERMILL_TIKV_SERVER")).unwrap();
-    let start = Program::read(&named("ORDERMILL_STORE_START")).unwrap();
+    images.push(foreign("pd", Program::read(&variable("ORDERMILL_PD_SERVER")).unwrap()));
+    let store = Program::read(&variable("ORDERMILL_TIKV_SERVER")).unwrap();
+    let start = Program::read(&variable("ORDERMILL_STORE_START")).unwrap();
     images.push(foreign("store", start.beside(store, "server")));
     images
 }
@@ -40,8 +41,4 @@ fn foreign(name: &str, program: Program) -> Image {
         ports: Vec::new(),
         directories: vec![Path::new("/data").to_owned()],
     }
-}
-
-fn named(variable: &str) -> PathBuf {
-    std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("`cargo xtask test` sets {variable}"))
 }
