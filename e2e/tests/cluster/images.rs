@@ -19,7 +19,8 @@ pub(crate) fn all() -> Vec<Image> {
     let shipped = shipped(binaries.parent().unwrap(), "ghcr.io/ordermill", env!("CARGO_PKG_VERSION")).unwrap();
     let mut images: Vec<Image> = shipped.into_iter().map(|(_, image)| image).collect();
     let next = Image { name: server(NEXT), ..images[0].clone() };
-    let bad = Image { name: server(BAD), program: Program::read(&variable("ORDERMILL_PAUSE")).unwrap(), ..next.clone() };
+    let bad =
+        Image { name: server(BAD), program: Program::read(&variable("ORDERMILL_PAUSE")).unwrap(), ..next.clone() };
     images.extend([next, bad]);
     images.push(foreign("pd", Program::read(&variable("ORDERMILL_PD_SERVER")).unwrap()));
     let store = Program::read(&variable("ORDERMILL_TIKV_SERVER")).unwrap();
