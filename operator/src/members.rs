@@ -10,6 +10,8 @@ use crate::build::names;
 use crate::upgrade::{Pod, Work};
 
 const TO: &str = "member";
+/// What measurements of shards are labelled with.
+const SHARD: &str = "station=\"shard\"}";
 
 /// The cluster, as one of its members sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +86,7 @@ pub struct Crowd {
 /// Asks them all.
 pub async fn crowd(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Crowd {
     let seen = look(asker, cluster, namespace, pods).await;
-    let work = work(asker, cluster, namespace, pods, seen.as_ref().ok()).await;
+    let work = work(asker, cluster, namespace, pods).await;
     Crowd { seen, work }
 }
 
@@ -112,14 +114,11 @@ async fn one(asker: &Asker, address: &str) -> Result<Seen, Error> {
 }
 
 /// What the pods that serve say of their work; those that do not answer are left out.
-async fn work(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], seen: Option<&Seen>) -> Vec<Work> {
+async fn work(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Vec<Work> {
     let ask = async |pod: &Pod| {
         let url = format!("http://{}/metrics", address(cluster, namespace, &pod.name));
         let text = asker.text(TO, &url).await.ok()?;
-        let measured = measured(&text);
-        let member = seen.into_iter().flat_map(|seen| &seen.members).find(|member| member.name == pod.name);
-        let queue_delay_us = member.and_then(|member| member.load).map(|load| load.queue_delay_us);
-        Some(Work { pod: pod.name.clone(), queue_delay_us, ..measured })
+        Some(Work { pod: pod.name.clone(), ..measured(&text) })
     };
     let ready = pods.iter().filter(|pod| pod.ready && !pod.stopping);
     join_all(ready.map(ask)).await.into_iter().flatten().collect()
@@ -128,7 +127,7 @@ async fn work(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], seen:
 /// What a pod's measurements say of its work, in Prometheus' format.
 pub fn measured(text: &str) -> Work {
     let mut work =
-        Work { pod: String::new(), answered: 0, failed: 0, refused: 0, appends: 0, append_us: 0, queue_delay_us: None };
+        Work { pod: String::new(), answered: 0, failed: 0, refused: 0, appends: 0, append_us: 0, waits: 0, wait_us: 0 };
     for line in text.lines() {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<f64>() else { continue };
@@ -141,6 +140,8 @@ pub fn measured(text: &str) -> Work {
                 work.failed += if status.starts_with('5') { count } else { 0 };
                 work.refused += if ["429", "503"].contains(&status) { count } else { 0 };
             }
+            "ordermill_station_queue_seconds_sum" if labels == SHARD => work.wait_us += (value * 1e6) as u64,
+            "ordermill_station_queue_seconds_count" if labels == SHARD => work.waits += value as u64,
             "ordermill_store_append_seconds_sum" => work.append_us += (value * 1e6) as u64,
             "ordermill_store_append_seconds_count" => work.appends += value as u64,
             _ => {}
@@ -160,12 +161,16 @@ mod tests {
             ordermill_http_requests_total{route=\"/v1/orders\",method=\"POST\",status=\"429\"} 5\n\
             ordermill_http_requests_total{route=\"/v1/orders\",method=\"POST\",status=\"503\"} 4\n\
             ordermill_http_requests_total{route=\"/v1/orders/{id}\",method=\"GET\",status=\"500\"} 1\n\
+            ordermill_station_queue_seconds_sum{station=\"shard\"} 0.25\n\
+            ordermill_station_queue_seconds_count{station=\"shard\"} 50\n\
+            ordermill_station_queue_seconds_sum{station=\"ingress\"} 9\n\
             ordermill_store_append_seconds_sum 1.5\n\
             ordermill_store_append_seconds_count 300\n\
             ordermill_requests_running 3\n";
         let work = measured(text);
         assert_eq!((work.answered, work.failed, work.refused), (100, 5, 9));
         assert_eq!((work.append_us, work.appends), (1_500_000, 300));
+        assert_eq!((work.wait_us, work.waits), (250_000, 50));
         assert_eq!(measured("").answered, 0);
     }
 }

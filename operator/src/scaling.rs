@@ -175,7 +175,8 @@ mod tests {
             refused,
             appends,
             append_us: appends * 1_000_000,
-            queue_delay_us: Some(delay_us),
+            waits: 0,
+            wait_us: 0,
         };
         let member = |pod: Pod| Member {
             member: pod.name.clone(),

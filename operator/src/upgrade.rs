@@ -40,9 +40,23 @@ pub struct Work {
     pub appends: u64,
     /// How long they took together, microseconds.
     pub append_us: u64,
-    /// How long commands wait for a shard of it, microseconds; not known while the coordinator has not heard it.
-    pub queue_delay_us: Option<u64>,
+    /// Commands that have waited for a shard of it.
+    pub waits: u64,
+    /// How long they waited together, microseconds.
+    pub wait_us: u64,
 }
+
+impl Work {
+    /// How long commands have waited for a shard since it started, microseconds; not known after a few.
+    fn delay_us(&self) -> Option<u64> {
+        (self.waits >= WAITS_MIN).then(|| self.wait_us / self.waits)
+    }
+}
+
+/// Commands whose waits say something.
+const WAITS_MIN: u64 = 20;
+/// How long a pod has to serve before waits count against it, seconds: while shards come to it, all commands wait.
+const SETTLING_SECONDS: u64 = 10;
 
 /// What the members' StatefulSet says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +191,7 @@ fn verdict(facts: &Facts<'_>, fresh: &[&Pod]) -> Option<String> {
     let sum = |works: &[&Work], of: fn(&Work) -> u64| works.iter().map(|work| of(work)).sum::<u64>();
     let permille = |failed: u64, answered: u64| failed.saturating_mul(1_000) / answered.max(1);
     let usual = permille(sum(&old, |work| work.failed), sum(&old, |work| work.answered));
-    let mut delays: Vec<u64> = old.iter().filter_map(|work| work.queue_delay_us).collect();
+    let mut delays: Vec<u64> = old.iter().filter_map(|work| work.delay_us()).collect();
     delays.sort_unstable();
     let usual_delay = delays.get(delays.len() / 2).copied().unwrap_or_default();
     for work in new {
@@ -187,9 +201,10 @@ fn verdict(facts: &Facts<'_>, fresh: &[&Pod]) -> Option<String> {
             return Some(format!("{} fails {failing} of 1,000 requests, the others {usual}", work.pod));
         }
         let most = (u64::from(strategy.max_queue_delay_ms) * 1_000).max(usual_delay * 3);
-        if let Some(delay) = work.queue_delay_us.filter(|delay| *delay > most) {
+        let settled = fresh.iter().any(|pod| pod.name == work.pod && pod.ready && pod.seconds >= SETTLING_SECONDS);
+        if let Some(delay) = work.delay_us().filter(|delay| settled && *delay > most) {
             let (delay, usual) = (delay / 1_000, usual_delay / 1_000);
-            return Some(format!("commands wait {delay} ms at {}, {usual} ms at the others", work.pod));
+            return Some(format!("commands waited {delay} ms each at {}, {usual} ms at the others", work.pod));
         }
     }
     None
@@ -282,7 +297,8 @@ mod tests {
                 refused: 0,
                 appends: 0,
                 append_us: 0,
-                queue_delay_us: Some(2_000),
+                waits: 1_000,
+                wait_us: 2_000_000,
             });
             let pod = Pod {
                 name,
@@ -392,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_gets_worse_is_taken_back_one_after_the_other() {
-        let worse: [fn(&mut Work); 2] = [|work| work.failed = 50, |work| work.queue_delay_us = Some(900_000)];
+        let worse: [fn(&mut Work); 2] = [|work| work.failed = 50, |work| work.wait_us = 900_000_000];
         for spoil in worse {
             let mut world = World::new(3);
             for _ in 0..3 {
@@ -405,6 +421,19 @@ mod tests {
             assert_eq!(world.revisions().iter().filter(|revision| **revision == "two").count(), 1);
             world.step("two");
             assert_eq!((world.step("two").step, world.revisions()), (Step::RolledBack, vec!["one"; 3]));
+        }
+    }
+
+    #[test]
+    fn what_commands_wait_while_shards_come_is_not_held_against_a_pod() {
+        for (waits, seconds, refused) in [(1_000, 2, false), (5, 100, false), (1_000, 100, true)] {
+            let mut world = World::new(3);
+            world.step("two");
+            world.step("two");
+            world.pods.iter_mut().find(|pod| pod.name == "shop-2").unwrap().seconds = seconds;
+            let work = world.work.iter_mut().find(|work| work.pod == "shop-2").unwrap();
+            (work.waits, work.wait_us) = (waits, waits * 700_000);
+            assert_eq!(world.step("two").refuse, refused, "{waits} commands after {seconds} s");
         }
     }
 

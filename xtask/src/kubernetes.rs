@@ -60,6 +60,9 @@ const METRICS: Server = Server {
 };
 /// Keeps a pod's namespaces.
 const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
+/// Starts a store on a volume that is empty.
+const STORE_START: Server =
+    Server { name: "store-start", module: "e2e/servers/store", package: ".", flags: &["-ldflags=-s -w"] };
 
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
@@ -98,6 +101,7 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
         ("ORDERMILL_COREDNS", &COREDNS),
         ("ORDERMILL_METRICS_SERVER", &METRICS),
         ("ORDERMILL_PAUSE", &PAUSE),
+        ("ORDERMILL_STORE_START", &STORE_START),
     ] {
         all.push((name, servers::path(server)?));
     }
