@@ -5,9 +5,12 @@
 mod alerts;
 mod charts;
 mod databases;
+mod deletion;
+mod kills;
 mod life;
 mod refusals;
 mod scaling;
+mod stores;
 mod upgrades;
 mod world;
 
