@@ -127,6 +127,7 @@ pub(crate) async fn begin_with(world: &World, proxy: &Proxy, spec: Value) -> Sto
     let rate = stores.client.post(format!("{}/stores/limit", stores.pd)).json(&json!({"rate": 5_000}));
     assert!(rate.send().await.unwrap().status().is_success());
     world.becomes("shop", "Running").await;
+    until("regions are divided", async || told(world).await.division.filter(|division| division.done)).await;
     stores
 }
 
@@ -152,14 +153,13 @@ async fn a_store_leaves_through_pd_stays_when_it_is_wanted_again_and_is_refused_
     let claims = world.api::<PersistentVolumeClaim>(ORDERS);
 
     // Regions end at the bounds of shards, and stay so.
-    until("regions are divided", async || told(&world).await.division.filter(|division| division.done)).await;
     let regions = stores.client.get(format!("{}/regions", stores.commands)).send().await.unwrap().text().await.unwrap();
     let regions: Vec<Value> = serde_json::from_str(&regions).unwrap();
     let starts: Vec<&str> = regions.iter().map(|region| region["start"].as_str().unwrap()).collect();
     // Journals of shards 0 and 1, rows from slots 0 and 32,768, and what comes behind.
     let bounds = [
-        "6a00000001000000ff00000000000000f8",
-        "6a00000001000000ff01000000000000f9",
+        "6a00000001000000ff0000000000000000f8",
+        "6a00000001000000ff0100000000000000f8",
         "7200000001000000fe",
         "7200000001800000fe",
         "7400000001000000fc",
