@@ -5,7 +5,6 @@
 mod alerts;
 mod charts;
 mod databases;
-mod deletion;
 mod kills;
 mod life;
 mod refusals;
