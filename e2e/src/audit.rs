@@ -21,6 +21,8 @@ pub struct Use {
 #[derive(Clone, Debug)]
 pub struct Audit {
     requests: Vec<(Use, u64)>,
+    /// Who made each of them.
+    agents: Vec<String>,
 }
 
 impl Audit {
@@ -29,7 +31,9 @@ impl Audit {
         // The last line may be half written yet.
         let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let operators = entries.filter(|entry| entry["user"]["username"] == "ordermill-operator");
-        Self { requests: operators.filter_map(|entry| request(&entry)).collect() }
+        let agent = |entry: &Value| entry["userAgent"].as_str().unwrap_or_default().to_owned();
+        let (requests, agents) = operators.filter_map(|entry| Some((request(&entry)?, agent(&entry)))).unzip();
+        Self { requests, agents }
     }
 
     /// Every kind of request that was made.
@@ -47,6 +51,13 @@ impl Audit {
         let reads = ["get", "list", "watch"];
         let write = |request: &&Use| !reads.contains(&request.verb.as_str()) && request.resource != "leases";
         self.requests.iter().map(|(request, _)| request).filter(write).collect()
+    }
+
+    /// How many changes the operator of that identity has asked for, but for the Lease's.
+    pub fn writes_by(&self, identity: &str) -> usize {
+        let own = self.requests.iter().zip(&self.agents).filter(|(_, agent)| agent.ends_with(&format!(" {identity}")));
+        let reads = ["get", "list", "watch"];
+        own.filter(|((used, _), _)| !reads.contains(&used.verb.as_str()) && used.resource != "leases").count()
     }
 
     /// Reads of StatefulSets: each reconciliation makes one.

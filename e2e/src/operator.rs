@@ -57,6 +57,21 @@ impl Operator {
         self.process.log().contains("\"message\":\"waits for the Lease\"")
     }
 
+    /// Stops it from doing anything, as a machine does that stands still.
+    pub fn pause(&self) {
+        self.process.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.signal(rustix::process::Signal::CONT);
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        self.process.ended()
+    }
+
     /// Tells it to stop; whether it did so in order.
     pub fn stop(mut self) -> bool {
         self.process.stop()

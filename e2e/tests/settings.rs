@@ -1,13 +1,16 @@
-//! The settings that the operator writes are settings that the server takes.
+//! The settings that the operator writes are settings that the server takes, and the keys that it knows are the members'.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use ordermill_members::range_of;
 use ordermill_operator::build::Stage;
 use ordermill_operator::validate::{Defaults, Running, validate};
-use ordermill_operator::{OrderCluster, build};
+use ordermill_operator::{OrderCluster, build, regions};
+use ordermill_store::ShardId;
+use ordermill_transactional::keys::{Keys, row};
 use serde_json::{Value, json};
 
 /// The file that members of a cluster with this spec read.
@@ -60,4 +63,21 @@ fn a_member_on_tikv_understands_all_of_them() {
     let output = server(directory.path(), spec).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("/etc/ordermill/tikv-tls/ca.crt cannot be read"), "{said}");
+}
+
+/// What the operator takes for a bound of shards lies before a shard's first key, and behind the last one of the shard
+/// before it.
+#[test]
+fn bounds_of_regions_are_those_of_the_members_shards() {
+    let own = Keys { cluster: 1 };
+    for shards in [1, 3, 64, 500] {
+        let bounds = regions::keys(shards);
+        for shard in 0..shards {
+            let [journal, rows] = [shard, shards + shard].map(|index| bounds[index as usize].as_slice());
+            assert!(journal <= &own.record(ShardId(shard), 0)[..]);
+            assert!(shard == 0 || journal > &own.record(ShardId(shard - 1), u64::MAX)[..]);
+            let slot = |slot: u16| row(&[&own.cluster.to_be_bytes()[..], &slot.to_be_bytes()].concat());
+            assert_eq!(rows, &slot(range_of(shard, shards).first)[..]);
+        }
+    }
 }

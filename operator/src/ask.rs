@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::limits;
+use crate::tenure::Tenure;
 
 /// Why there is no answer that can be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,14 +43,16 @@ pub enum Error {
 }
 
 /// Who asks; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asker {
     client: Client,
+    tenure: Tenure,
 }
 
 impl Asker {
-    /// Asks directly, or through an HTTP proxy: for an operator that runs where no pod can be reached.
-    pub fn new(proxy: Option<&str>) -> Result<Self, reqwest::Error> {
+    /// Asks directly, or through an HTTP proxy: for an operator that runs where no pod can be reached. Changes nothing
+    /// without the right to.
+    pub fn new(proxy: Option<&str>, tenure: Tenure) -> Result<Self, reqwest::Error> {
         let mut client = Client::builder()
             .connect_timeout(limits::ASK_CONNECT)
             .timeout(limits::ASK)
@@ -58,7 +61,7 @@ impl Asker {
         if let Some(proxy) = proxy {
             client = client.proxy(Proxy::http(proxy)?);
         }
-        Ok(Self { client: client.build()? })
+        Ok(Self { client: client.build()?, tenure })
     }
 
     /// Reads JSON.
@@ -106,6 +109,10 @@ impl Asker {
             }
             Error::Silent { url: url.to_owned(), why: why.to_string() }
         };
+        if method != Method::GET {
+            let lost = |lost: crate::tenure::Lost| Error::Silent { url: url.to_owned(), why: lost.to_string() };
+            self.tenure.holds().await.map_err(lost)?;
+        }
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
             request = request.json(body);

@@ -22,6 +22,9 @@ pub const RESYNC: Duration = Duration::from_mins(10);
 pub const LEASE_SECONDS: u64 = 15;
 /// How long before that it renews, seconds: three tries.
 pub const LEASE_GRACE_SECONDS: u64 = 5;
+/// How old what is known of the Lease may be when something is changed: it is renewed this long before it runs out, so
+/// that nobody else can have it yet.
+pub const TENURE: Duration = Duration::from_secs(LEASE_GRACE_SECONDS - 1);
 
 /// Longest call to PD or a member, the connection included.
 pub const ASK: Duration = Duration::from_secs(5);
@@ -37,6 +40,11 @@ pub const UPGRADE_WAIT: Duration = Duration::from_secs(2);
 pub const SCALE_LOOK: Duration = Duration::from_secs(15);
 /// How often while it is not.
 pub const STORE_WAIT: Duration = Duration::from_secs(3);
+
+/// Longest try to have regions divided: PD itself waits for a minute.
+pub const DIVISION: Duration = Duration::from_secs(3);
+/// How often that is tried; the first copies of a new store take a while.
+pub const DIVISION_TRIES: u32 = 20;
 
 /// How long a pod that is told to stop still serves, seconds: until every node has heard of it.
 pub const PRE_STOP_SECONDS: i64 = 5;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use futures::future::join_all;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Config};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -12,6 +14,7 @@ use ordermill_operator::ask::Asker;
 use ordermill_operator::leader::Leadership;
 use ordermill_operator::reconcile::Context;
 use ordermill_operator::scaling::Memory;
+use ordermill_operator::tenure::Tenure;
 use ordermill_operator::validate::Defaults;
 use ordermill_operator::{MANAGER, controller, limits, manifest, web};
 use ordermill_station::clock;
@@ -97,6 +100,12 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     config.connect_timeout = Some(limits::CONNECT);
     config.write_timeout = Some(limits::CALL);
     let own_namespace = config.default_namespace.clone();
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let identity = settings.identity.unwrap_or_else(host);
+    // Who it was, in the API server's audit log.
+    let agent = format!("{MANAGER}/{} {identity}", env!("CARGO_PKG_VERSION"));
+    let agent = HeaderValue::from_str(&agent).context("the identity cannot be put into a header")?;
+    config.headers.push((USER_AGENT, agent));
     let watching = client(&config, limits::WATCH)?;
     let calling = client(&config, limits::CALL)?;
 
@@ -115,8 +124,6 @@ async fn run(settings: Run) -> anyhow::Result<()> {
         }
     };
 
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let identity = settings.identity.unwrap_or_else(host);
     let lease_namespace = settings.lease_namespace.unwrap_or(own_namespace);
     let mut leadership = Leadership::seek(calling.clone(), &lease_namespace, &identity).await?;
     let leading = metrics::gauge!("ordermill_operator_leader");
@@ -131,13 +138,16 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     if !stopped {
         leading.set(1.0);
         tracing::info!(identity, "leads");
+        let clock = clock::System::shared();
+        let tenure = Tenure::of(calling.clone(), &lease_namespace, &identity, clock.clone());
+        let acting = tenure.guard(calling, &lease_namespace);
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
         let context = Context {
-            client: calling.clone(),
-            recorder: Recorder::new(calling, reporter),
-            clock: clock::System::shared(),
+            client: acting.clone(),
+            recorder: Recorder::new(acting, reporter),
+            clock,
             memory: Memory::default(),
-            asker: Asker::new(settings.proxy.as_deref()).context("the proxy is none")?,
+            asker: Asker::new(settings.proxy.as_deref(), tenure).context("the proxy is none")?,
             defaults: Defaults { repository: settings.repository, version: settings.version_default },
         };
         let namespaces: Vec<Option<String>> = match settings.namespaces {

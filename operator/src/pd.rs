@@ -1,13 +1,18 @@
 //! What PD says of itself and of its stores, over its HTTP API.
 //!
-//! Reads, and sets how many copies there are. Never removes a store by force.
+//! Reads, and asks for changes that PD itself may refuse. Never removes a store by force.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ask::{Asker, Error};
 
 const TO: &str = "pd";
+const EVICTING: &str = "evict-leader-scheduler";
+/// Above it, a rate is none: PD takes the bound off a store that leaves, and keeps it off when it has forgotten that.
+const UNBOUNDED_RATE: f64 = 1e6;
 
 /// How PD and TiKV are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Store {
     pub used: u8,
     /// Regions that have a copy there.
     pub regions: u64,
+    /// Those of them that it leads.
+    pub leaders: u64,
 }
 
 impl Store {
@@ -45,6 +52,11 @@ impl Store {
             .next()
             .filter(|first| !first.is_empty() && first.parse::<u8>().is_err())
             .map_or(&self.address, |first| first)
+    }
+
+    /// Whether it is gone for good.
+    pub fn gone(&self) -> bool {
+        self.state == "Tombstone"
     }
 }
 
@@ -97,6 +109,32 @@ struct Status {
     capacity: String,
     available: String,
     region_count: u64,
+    leader_count: u64,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    count: u64,
+}
+
+#[derive(Deserialize)]
+struct Progress {
+    progress: f64,
+    left_seconds: f64,
+}
+
+#[derive(Deserialize, Default)]
+struct Evictions {
+    #[serde(rename = "store-id-ranges", default)]
+    stores: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Rates {
+    #[serde(rename = "add-peer")]
+    add: f64,
+    #[serde(rename = "remove-peer")]
+    remove: f64,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +144,7 @@ struct Replication {
 }
 
 /// PD at an address.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pd<'a> {
     asker: &'a Asker,
     base: String,
@@ -149,6 +187,88 @@ impl<'a> Pd<'a> {
         let body = json!({"max-replicas": copies});
         self.asker.post(TO, &format!("{}/config/replicate", self.base), Some(&body)).await.map(drop)
     }
+
+    /// How many regions lack a copy, or have one that does not answer.
+    pub async fn hurt_regions(&self) -> Result<u64, Error> {
+        let mut hurt = 0;
+        for check in ["down-peer", "miss-peer"] {
+            let url = format!("{}/regions/check/{check}", self.base);
+            hurt += self.asker.read::<Counted>(TO, &url).await?.count;
+        }
+        Ok(hurt)
+    }
+
+    /// Has what a store holds moved off it; PD refuses where too few would be left.
+    pub async fn take_off(&self, store: u64) -> Result<(), Error> {
+        match self.asker.delete(TO, &format!("{}/store/{store}", self.base)).await {
+            Err(error) if error.is_gone() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Lets a store stay that was to leave.
+    pub async fn let_stay(&self, store: u64) -> Result<(), Error> {
+        self.asker.post(TO, &format!("{}/store/{store}/state?state=Up", self.base), None).await?;
+        let rates: BTreeMap<String, Rates> = self.asker.read(TO, &format!("{}/stores/limit", self.base)).await?;
+        // A PD that leads only since the store was to leave does not know its rate any more: what comes is bounded alike.
+        if let Some(rates) = rates.get(&store.to_string()).filter(|rates| rates.remove > UNBOUNDED_RATE) {
+            let body = json!({"type": "remove-peer", "rate": rates.add});
+            self.asker.post(TO, &format!("{}/store/{store}/limit", self.base), Some(&body)).await?;
+        }
+        Ok(())
+    }
+
+    /// How far a store has come that leaves, percent, and how many seconds are left; None while PD does not know.
+    pub async fn progress(&self, store: u64) -> Option<(u8, u64)> {
+        let url = format!("{}/stores/progress?id={store}", self.base);
+        let progress: Progress = self.asker.read(TO, &url).await.ok()?;
+        Some(((progress.progress * 100.0) as u8, progress.left_seconds as u64))
+    }
+
+    /// The stores that are asked to lead nothing, by whomever.
+    pub async fn evicting(&self) -> Result<Vec<u64>, Error> {
+        let url = format!("{}/scheduler-config/{EVICTING}/list", self.base);
+        let list = match self.asker.read::<Evictions>(TO, &url).await {
+            Err(Error::Refused { status: 404, .. }) => Evictions::default(),
+            // There is no scheduler of that kind now, which PD says in several ways.
+            Err(Error::Unreadable { .. }) => Evictions::default(),
+            list => list?,
+        };
+        Ok(list.stores.keys().filter_map(|store| store.parse().ok()).collect())
+    }
+
+    /// Asks a store to lead nothing.
+    pub async fn evict(&self, store: u64) -> Result<(), Error> {
+        let body = json!({"name": EVICTING, "store_id": store});
+        self.asker.post(TO, &format!("{}/schedulers", self.base), Some(&body)).await.map(drop)
+    }
+
+    /// Lets a store lead again.
+    pub async fn let_lead(&self, store: u64) -> Result<(), Error> {
+        match self.asker.delete(TO, &format!("{}/schedulers/{EVICTING}-{store}", self.base)).await {
+            Err(error) if error.is_gone() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Sets a rule of labels for ranges of keys, unless it is so already.
+    pub async fn label(&self, rule: &Value) -> Result<(), Error> {
+        let id = rule["id"].as_str().unwrap_or_default();
+        let there = self.asker.read::<Value>(TO, &format!("{}/config/region-label/rule/{id}", self.base)).await;
+        let same = |there: &Value| ["labels", "data"].iter().all(|part| there[part] == rule[part]);
+        if there.is_ok_and(|there| same(&there)) {
+            return Ok(());
+        }
+        self.asker.post(TO, &format!("{}/config/region-label/rule", self.base), Some(rule)).await.map(drop)
+    }
+
+    /// Has regions divided at keys, each in hex as PD orders them; how much of that is done, percent.
+    pub async fn split(&self, keys: &[String]) -> Result<u64, Error> {
+        let body = json!({"split_keys": keys, "retry_limit": 1});
+        let said = self.asker.post(TO, &format!("{}/regions/split", self.base), Some(&body)).await?;
+        let said: Value = serde_json::from_str(&said).unwrap_or_default();
+        Ok(said["processed-percentage"].as_u64().unwrap_or_default())
+    }
 }
 
 fn store(info: StoreInfo) -> Store {
@@ -162,6 +282,7 @@ fn store(info: StoreInfo) -> Store {
         state: info.store.state_name,
         used: used as u8,
         regions: info.status.region_count,
+        leaders: info.status.leader_count,
     }
 }
 
@@ -199,7 +320,7 @@ mod tests {
         let pod = |address: &str| {
             let info = StoreInfo {
                 store: Meta { id: 1, address: address.to_owned(), state_name: "Up".to_owned() },
-                status: Status { capacity: "10GiB".to_owned(), available: "7.4GiB".to_owned(), region_count: 3 },
+                status: Status { capacity: "10GiB".to_owned(), available: "7.4GiB".to_owned(), ..Status::default() },
             };
             let store = store(info);
             assert_eq!(store.used, 26);

@@ -13,15 +13,14 @@ use ordermill_station::clock;
 use serde_json::json;
 
 use crate::ask::{self, Asker};
-use crate::build::names;
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus, UpgradeStatus};
+use crate::build::{Stage, names};
+use crate::crd::{Condition, Division, Managed, OrderCluster, OrderClusterStatus, StoreStatus, UpgradeStatus};
 use crate::observe::Observed;
 use crate::pd::{Pd, Seen};
-use crate::rolling;
 use crate::scaling::Memory;
 use crate::status::{self, Facts};
 use crate::validate::{self, Defaults, Refusal};
-use crate::{MANAGER, advance, apply, build, limits, observe, stage};
+use crate::{MANAGER, advance, apply, build, limits, observe, regions, rolling, stage, stores};
 
 /// Why a reconciliation has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -86,24 +85,39 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     let mut running = None;
     let mut scaled = cluster.status.as_ref().and_then(|status| status.scaling.clone());
     let mut upgrade = cluster.status.as_ref().and_then(|status| status.upgrade.clone());
+    let mut noted = Noted::new(cluster);
+    let (mut plan, mut divided) = (None, None);
     let (refusal, applied) = match checked {
         Err(refusal) => (Some(refusal), Ok(())),
         Ok(_) if cluster.spec.suspend => (None, Ok(())),
         Ok(valid) => {
             let live = observed.stateful_set(&name);
-            let next = advance::members(cluster, valid, live.as_ref(), context).await.map_err(Box::new)?;
+            let mut next = advance::members(cluster, valid, live.as_ref(), context).await.map_err(Box::new)?;
             (running, scaled, upgrade) = (next.pods.image(), next.scaling, next.upgrade);
             // Why it goes back is written down before anything is: nothing else would remember it.
             if next.decision.refuse {
                 metrics::counter!("ordermill_operator_rollbacks_total").increment(1);
-                remember(cluster, upgrade.clone(), context).await?;
+                noted.upgrade(upgrade.clone(), context).await?;
+            }
+            let seen = store.as_ref().and_then(|store| store.as_ref().ok());
+            if let (Some(managed), Some(databases)) = (stage::managed(cluster), &mut next.cluster.databases) {
+                let pd = Pd::at(&context.asker, &names::pd_endpoint(&name, &namespace));
+                plan = stores::plan(cluster, managed, &observed, seen, context).await.map_err(Box::new)?;
+                if let Some(plan) = &mut plan {
+                    plan.ask(&mut noted, &pd, context).await?;
+                    databases.tikv.replicas = plan.replicas;
+                }
+                keep_copies(cluster, managed, &pd, seen).await;
+                divided = divide(cluster, managed, &pd, seen, stage).await;
             }
             let built = build::objects(&next.cluster, stage);
             let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
             if applied.is_ok() {
                 rolling::take_back(&context.client, &namespace, &next.decision, &next.pods).await.map_err(Box::new)?;
+                if let Some(plan) = &plan {
+                    plan.restart(cluster, context).await.map_err(Box::new)?;
+                }
             }
-            keep_copies(cluster, store.as_ref(), context).await;
             (taken(&applied), applied)
         }
     };
@@ -115,6 +129,8 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
         stateful_set: set.as_ref(),
         stage,
         store: store.as_ref(),
+        plan: plan.as_ref(),
+        divided,
         upgrade,
         scaling: scaled,
         image: running,
@@ -122,15 +138,9 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     };
     let status = status::of(&facts);
     let next = stage::look_again(cluster, &status);
-    tell(cluster, status, context).await?;
+    noted.tell(status, context).await?;
     applied?;
     Ok(next)
-}
-
-/// Writes down that a template is refused, with the status as it was.
-async fn remember(cluster: &OrderCluster, upgrade: Option<UpgradeStatus>, context: &Context) -> Result<(), Error> {
-    let status = OrderClusterStatus { upgrade, ..cluster.status.clone().unwrap_or_default() };
-    tell(cluster, status, context).await
 }
 
 /// How PD and TiKV are, where the operator runs them and has begun to.
@@ -142,19 +152,40 @@ async fn look(cluster: &OrderCluster, observed: &Observed, context: &Context) ->
 }
 
 /// More copies once there are stores for them: PD was told a number when it was formed, and keeps its own.
-async fn keep_copies(cluster: &OrderCluster, store: Option<&Result<Seen, ask::Error>>, context: &Context) {
-    let (Some(managed), Some(Ok(seen))) = (stage::managed(cluster), store) else { return };
-    let copies = managed.copies();
-    if seen.copies.is_none_or(|now| now >= copies) || seen.up() < copies as usize {
+async fn keep_copies(cluster: &OrderCluster, managed: &Managed, pd: &Pd<'_>, seen: Option<&Seen>) {
+    let (name, copies) = (cluster.name_any(), managed.copies());
+    if seen.is_none_or(|seen| seen.copies.is_none_or(|now| now >= copies) || seen.up() < copies as usize) {
         return;
     }
-    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-    let pd = Pd::at(&context.asker, &names::pd_endpoint(&name, &namespace));
     match pd.keep_copies(copies).await {
         Ok(()) => tracing::info!(name, copies, "PD keeps more copies"),
         // The next look tries again, and the status says how many there are.
         Err(error) => tracing::warn!(name, %error, "PD was not told how many copies to keep"),
     }
+}
+
+/// Regions end at the bounds of shards once there are stores; how that went, if it was tried now. A single copy is for
+/// trying out, and gains nothing by it.
+async fn divide(
+    cluster: &OrderCluster,
+    managed: &Managed,
+    pd: &Pd<'_>,
+    seen: Option<&Seen>,
+    stage: Stage,
+) -> Option<Division> {
+    let before = cluster.status.as_ref().and_then(|status| status.store.as_ref()?.division.clone()).unwrap_or_default();
+    let due = stage.stored && !before.done && before.tries < limits::DIVISION_TRIES;
+    if !due || managed.copies() == 1 || seen.is_none_or(|seen| seen.up() < managed.copies() as usize) {
+        return None;
+    }
+    let name = cluster.name_any();
+    let divided = regions::divide(pd, cluster.spec.initial_shards);
+    match tokio::time::timeout(limits::DIVISION, divided).await {
+        Ok(Ok(true)) => return Some(Division { done: true, tries: before.tries + 1 }),
+        Ok(Ok(false)) | Err(_) => tracing::info!(name, "regions are not divided at the bounds of shards yet"),
+        Ok(Err(error)) => tracing::warn!(name, %error, "regions are not divided at the bounds of shards yet"),
+    }
+    Some(Division { done: false, tries: before.tries + 1 })
 }
 
 /// An object that is somebody else's stands against the spec until a person has decided.
@@ -165,31 +196,67 @@ fn taken(applied: &Result<(), apply::Error>) -> Option<Refusal> {
     }
 }
 
-async fn tell(cluster: &OrderCluster, status: OrderClusterStatus, context: &Context) -> Result<(), Error> {
-    if cluster.status.as_ref() == Some(&status) {
-        return Ok(());
+/// A status, as it was written last: what must be known before something is done is written first.
+#[derive(Debug)]
+pub struct Noted<'a> {
+    /// The resource, as it was when the reconciliation began.
+    pub cluster: &'a OrderCluster,
+    written: Option<OrderClusterStatus>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(cluster: &'a OrderCluster) -> Self {
+        Self { cluster, written: cluster.status.clone() }
     }
-    let api: Api<OrderCluster> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
-    let body = json!({
-        "apiVersion": OrderCluster::api_version(&()),
-        "kind": OrderCluster::kind(&()),
-        "status": status,
-    });
-    let params = PatchParams::apply(MANAGER).force();
-    match api.patch_status(&cluster.name_any(), &params, &Patch::Apply(&body)).await {
-        Ok(_) => {}
-        // Deleted meanwhile: nobody is left to be told.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
-        Err(error) => return Err(Box::new(error).into()),
+
+    /// Writes down how an upgrade is.
+    async fn upgrade(&mut self, upgrade: Option<UpgradeStatus>, context: &Context) -> Result<(), Error> {
+        let status = OrderClusterStatus { upgrade, ..self.written.clone().unwrap_or_default() };
+        self.write(status, context).await
     }
-    for condition in status::changed(cluster, &status) {
-        let event = event(weight(cluster, condition), &condition.reason, condition.message.clone());
-        // An event that is lost is no reason to do everything again.
-        if let Err(error) = context.recorder.publish(&event, &cluster.object_ref(&())).await {
-            tracing::warn!(%error, "an event could not be written");
+
+    /// Writes down what is about to be done with stores.
+    pub async fn store(&mut self, change: impl FnOnce(&mut StoreStatus), context: &Context) -> Result<(), Error> {
+        let mut status = self.written.clone().unwrap_or_default();
+        change(status.store.get_or_insert_default());
+        self.write(status, context).await
+    }
+
+    async fn write(&mut self, status: OrderClusterStatus, context: &Context) -> Result<(), Error> {
+        if self.written.as_ref() == Some(&status) {
+            return Ok(());
         }
+        let namespace = self.cluster.namespace().unwrap_or_default();
+        let api: Api<OrderCluster> = Api::namespaced(context.client.clone(), &namespace);
+        let body = json!({
+            "apiVersion": OrderCluster::api_version(&()),
+            "kind": OrderCluster::kind(&()),
+            "status": status,
+        });
+        let params = PatchParams::apply(MANAGER).force();
+        match api.patch_status(&self.cluster.name_any(), &params, &Patch::Apply(&body)).await {
+            Ok(_) => {}
+            // Deleted meanwhile: nobody is left to be told.
+            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+            Err(error) => return Err(Box::new(error).into()),
+        }
+        self.written = Some(status);
+        Ok(())
     }
-    Ok(())
+
+    /// Writes the whole of it, with an event for each condition that says something else than before.
+    async fn tell(mut self, status: OrderClusterStatus, context: &Context) -> Result<(), Error> {
+        self.write(status.clone(), context).await?;
+        let cluster = self.cluster;
+        for condition in status::changed(cluster, &status) {
+            let event = event(weight(cluster, condition), &condition.reason, condition.message.clone());
+            // An event that is lost is no reason to do everything again.
+            if let Err(error) = context.recorder.publish(&event, &cluster.object_ref(&())).await {
+                tracing::warn!(%error, "an event could not be written");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A spec that cannot be carried out, and members that served and serve no longer, are worth a warning.
@@ -198,6 +265,7 @@ fn weight(cluster: &OrderCluster, condition: &Condition) -> EventType {
     let served = served.into_iter().any(|before| before.type_ == "Available" && before.status == "True");
     match (condition.type_.as_str(), condition.status.as_str()) {
         ("Accepted", "False") => EventType::Warning,
+        ("StoresSettled", "False") if stores::REFUSALS.contains(&condition.reason.as_str()) => EventType::Warning,
         ("Available", "False") if served && condition.reason != "Stopped" => EventType::Warning,
         _ => EventType::Normal,
     }

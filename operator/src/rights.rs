@@ -21,8 +21,10 @@ pub fn watched() -> Vec<PolicyRule> {
         rule("ordermill.io", &["orderclusters"], &["list", "watch"]),
         rule("ordermill.io", &["orderclusters/status"], &["patch"]),
         rule("", &["configmaps", "serviceaccounts", "services"], OWNED),
-        // Pods are read for upgrades, and those that are taken back are deleted.
+        // Pods are read for upgrades, and those that are taken back, or stores that start anew, are deleted.
         rule("", &["pods"], &["list", "delete"]),
+        // The volume of a store that has left for good: no store is ever let in with it again.
+        rule("", &["persistentvolumeclaims"], &["delete"]),
         rule("apps", &["statefulsets"], OWNED),
         rule("networking.k8s.io", &["networkpolicies"], OWNED),
         // The only kind that a cluster can have and then not: a single member has no budget.

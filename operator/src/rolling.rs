@@ -1,6 +1,6 @@
 //! The upgrade of one cluster within a reconciliation: gathers what `upgrade` decides by, and carries out what it says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use jiff::Timestamp;
@@ -32,11 +32,22 @@ impl Pods {
     }
 }
 
-/// Reads the pods that a StatefulSet has made.
+/// Reads the pods of the members.
 pub async fn pods(client: &Client, namespace: &str, set: &StatefulSet, now_s: i64) -> kube::Result<Pods> {
+    pods_of(client, namespace, set, &names::selector(&set.name_any()), now_s).await
+}
+
+/// Reads the pods that a StatefulSet has made.
+pub async fn pods_of(
+    client: &Client,
+    namespace: &str,
+    set: &StatefulSet,
+    selector: &BTreeMap<String, String>,
+    now_s: i64,
+) -> kube::Result<Pods> {
     let owner = set.uid().unwrap_or_default();
     let api: Api<v1::Pod> = Api::namespaced(client.clone(), namespace);
-    let selected = ListParams::default().labels(&names::selector_text(&set.name_any()));
+    let selected = ListParams::default().labels(&names::text(selector));
     let mut found = Pods::default();
     for pod in api.list(&selected).await? {
         if !pod.owner_references().iter().any(|reference| reference.uid == owner) {
@@ -153,14 +164,22 @@ pub fn told(decision: &Decision, valid: &Cluster) -> Option<UpgradeStatus> {
     })
 }
 
-/// Deletes the pods that are taken back; only those that were seen, not others of their names.
+/// Deletes the pods that are taken back.
 pub async fn take_back(client: &Client, namespace: &str, decision: &Decision, pods: &Pods) -> kube::Result<()> {
+    for name in &decision.delete {
+        tracing::warn!(name, why = decision.why, "a pod is taken back");
+    }
+    delete(client, namespace, &decision.delete, pods).await
+}
+
+/// Deletes pods; only those that were seen, not others of their names.
+pub async fn delete(client: &Client, namespace: &str, names: &[String], pods: &Pods) -> kube::Result<()> {
     let api: Api<v1::Pod> = Api::namespaced(client.clone(), namespace);
-    for (name, uid) in pods.uids.iter().filter(|(name, _)| decision.delete.contains(name)) {
+    for (name, uid) in pods.uids.iter().filter(|(name, _)| names.contains(name)) {
         let this = Preconditions { uid: Some(uid.clone()), resource_version: None };
         let params = DeleteParams { preconditions: Some(this), ..DeleteParams::default() };
         match api.delete(name, &params).await {
-            Ok(_) => tracing::warn!(name, why = decision.why, "a pod is taken back"),
+            Ok(_) => {}
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
             Err(error) => return Err(error),
         }

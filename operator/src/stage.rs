@@ -58,14 +58,13 @@ pub fn look_again(cluster: &OrderCluster, status: &OrderClusterStatus) -> Durati
     if status.scaling.as_ref().is_some_and(|scaling| !scaling.draining.is_empty()) {
         return limits::UPGRADE_WAIT;
     }
-    if cluster.spec.autoscaling.is_some() {
-        return limits::SCALE_LOOK;
-    }
+    let usual = if cluster.spec.autoscaling.is_some() { limits::SCALE_LOOK } else { limits::RESYNC };
     if managed(cluster).is_none() {
-        return limits::RESYNC;
+        return usual;
     }
-    let whole = status.conditions.iter().any(|it| it.type_ == "StoreReady" && it.status == "True");
-    if whole { limits::STORE_RESYNC } else { limits::STORE_WAIT }
+    let so = |type_: &str| status.conditions.iter().any(|it| it.type_ == type_ && it.status == "True");
+    let whole = so("StoreReady") && so("StoresSettled");
+    if whole { limits::STORE_RESYNC.min(usual) } else { limits::STORE_WAIT }
 }
 
 #[cfg(test)]
@@ -80,6 +79,7 @@ mod tests {
             state: state.to_owned(),
             used: 0,
             regions: 0,
+            leaders: 0,
         };
         let mut stores: Vec<Store> = (0..up).map(|id| store(id, "Up")).collect();
         stores.push(store(9, "Tombstone"));

@@ -9,8 +9,9 @@ use kube::ResourceExt;
 
 use crate::ask;
 use crate::build::{self, Stage, names};
-use crate::crd::{Condition, OrderCluster, OrderClusterStatus, ScalingStatus, UpgradeStatus};
+use crate::crd::{Condition, Division, OrderCluster, OrderClusterStatus, ScalingStatus, UpgradeStatus};
 use crate::pd::Seen;
+use crate::stores::Plan;
 use crate::validate::Refusal;
 
 /// Everything that a status is made of.
@@ -26,6 +27,10 @@ pub struct Facts<'a> {
     pub stage: Stage,
     /// How PD and TiKV are, where the operator runs them and has begun to.
     pub store: Option<&'a Result<Seen, ask::Error>>,
+    /// What is done about the stores of TiKV.
+    pub plan: Option<&'a Plan>,
+    /// Whether regions were divided just now.
+    pub divided: Option<Division>,
     /// The upgrade that is under way, or was taken back.
     pub upgrade: Option<UpgradeStatus>,
     /// How many members there should be.
@@ -54,6 +59,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         None => ("True", "Valid", "The spec can be carried out.".to_owned()),
     };
     let store = store::of(facts);
+    let stores = store.as_ref().and_then(|store| store.stores.as_ref());
     let waits = store.as_ref().map(|store| &store.condition).filter(|condition| condition.0 != "True");
     let available = match (set, ready) {
         (None, _) if waits.is_some() => {
@@ -85,6 +91,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         (_, "False") => available.1,
         _ if waits.is_some() => waits.map_or("", |waits| waits.1),
         _ if facts.upgrade.is_some() || !draining.is_empty() => progressing.1,
+        _ if stores.is_some_and(|stores| stores.0 != "True") => stores.map_or("", |stores| stores.1),
         _ if settled => "Running",
         _ => progressing.1,
     };
@@ -94,6 +101,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         condition(facts, "Progressing", progressing),
     ];
     conditions.extend(store.as_ref().map(|store| condition(facts, "StoreReady", store.condition.clone())));
+    conditions.extend(stores.map(|stores| condition(facts, "StoresSettled", stores.clone())));
     let kind = if spec.storage.tikv.is_some() { "tikv" } else { "embedded" };
     let namespace = cluster.namespace().unwrap_or_default();
     OrderClusterStatus {
@@ -184,6 +192,8 @@ mod tests {
             stateful_set: set,
             stage: Stage::ALL,
             store: None,
+            plan: None,
+            divided: None,
             upgrade: None,
             scaling: None,
             image: None,

@@ -64,6 +64,15 @@ const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", packa
 const STORE_START: Server =
     Server { name: "store-start", module: "e2e/servers/store", package: ".", flags: &["-ldflags=-s -w"] };
 
+/// Stores that a real PD takes for its own: they beat and carry out what it schedules, and hold no data.
+const STORES: Server = Server {
+    name: "stores",
+    module: "e2e/servers/stores",
+    package: ".",
+    // As for PD: newer linkers of Go keep to themselves what its libraries link.
+    flags: &["-ldflags=-checklinkname=0 -s -w"],
+};
+
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
     for (_, path) in whole()? {
@@ -109,11 +118,12 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
 }
 
 /// The environment that tells the tests what to start.
-pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 5]> {
+pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 6]> {
     Ok([
         ("ORDERMILL_KUBE_APISERVER", servers::path(&API_SERVER)?),
         ("ORDERMILL_KUBE_CONTROLLER_MANAGER", servers::path(&CONTROLLERS)?),
         ("ORDERMILL_HELM", servers::path(&HELM)?),
+        ("ORDERMILL_STORES", servers::path(&STORES)?),
         ("ORDERMILL_ETCD", etcd()?),
         ("ORDERMILL_PROMTOOL", promtool()?),
     ])

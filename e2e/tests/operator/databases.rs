@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
-use ordermill_e2e::{ControlPlane, Operator, Process, Proxy, free_port, namespace, until, variable};
+use ordermill_e2e::{Operator, Process, free_port, until, variable};
 use ordermill_operator::OrderCluster;
 use serde_json::json;
 
 use crate::world::{ORDERS, World};
-use crate::{apply, cluster, install};
+use crate::{apply, cluster};
 
 /// PD hears of a store that has moved on sooner than by default.
 const STORE_CONFIG: &str = "[raftstore]\npd-heartbeat-tick-interval = \"1s\"\n[engine]\nvlog-file-size = 16777216\n";
 
 /// Arguments of a pod's only container, its variables filled in, and every place led to where the test has it.
-async fn arguments(world: &World, pod: &str, places: &[(String, String)]) -> Vec<String> {
+pub(crate) async fn arguments(world: &World, pod: &str, places: &[(String, String)]) -> Vec<String> {
     let pod: Pod = world.api(ORDERS).get(pod).await.unwrap();
     let container = pod.spec.clone().unwrap().containers.remove(0);
     let mut variables = BTreeMap::from([("POD_NAME".to_owned(), pod.name_any())]);
@@ -37,7 +37,7 @@ async fn arguments(world: &World, pod: &str, places: &[(String, String)]) -> Vec
 }
 
 /// Writes a ConfigMap's file where the pod would find it.
-async fn config(world: &World, database: &str, directory: &Path) -> PathBuf {
+pub(crate) async fn config(world: &World, database: &str, directory: &Path) -> PathBuf {
     let map: ConfigMap = world.api(ORDERS).get(&format!("shop-{database}")).await.unwrap();
     std::fs::create_dir_all(directory.join("config")).unwrap();
     std::fs::write(directory.join(format!("config/{database}.toml")), &map.data.unwrap()[&format!("{database}.toml")])
@@ -47,15 +47,8 @@ async fn config(world: &World, database: &str, directory: &Path) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pd_is_formed_then_tikv_then_members_and_a_pd_without_its_volume_founds_nothing() {
-    let mut control_plane = ControlPlane::start().await;
-    let client = control_plane.admin().await;
-    for name in ["operators", ORDERS] {
-        namespace(&client, name).await;
-    }
-    install(&client).await;
-    Operator::grant(&client, &[]).await;
-    let proxy = Proxy::start().await;
-    let world = World { client: client.clone() };
+    let (mut control_plane, world, proxy) = World::start().await;
+    let client = world.client.clone();
     let operator = Operator::start_through(&control_plane, "only", &proxy);
     let one = json!({"replicas": 1, "volume": {"size": "1Gi"}});
     let mut managed = json!({"allowUnsafeReplicas": true, "pd": one, "tikv": one});

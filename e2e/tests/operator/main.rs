@@ -5,9 +5,11 @@
 mod alerts;
 mod charts;
 mod databases;
+mod kills;
 mod life;
 mod refusals;
 mod scaling;
+mod stores;
 mod upgrades;
 mod world;
 

@@ -4,27 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kube::api::{Patch, PatchParams};
-use ordermill_e2e::{ControlPlane, Operator, Proxy, namespace, until};
+use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::json;
 
 use crate::world::{Members, ORDERS, World};
-use crate::{apply, cluster, install};
+use crate::{apply, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_come_with_their_load_and_hand_their_shards_over_before_they_go() {
-    let mut control_plane = ControlPlane::start().await;
-    let client = control_plane.admin().await;
-    for name in ["operators", ORDERS] {
-        namespace(&client, name).await;
-    }
-    install(&client).await;
-    Operator::grant(&client, &[]).await;
-    let proxy = Proxy::start().await;
+    let (mut control_plane, world, proxy) = World::start().await;
+    let client = world.client.clone();
     let members: Arc<Members> = Arc::default();
     members.busy.store(600, Relaxed);
     proxy.otherwise(members.answers());
-    let world = World { client: client.clone() };
     let operator = Operator::start_through(&control_plane, "only", &proxy);
     let autoscaling = json!({"minReplicas": 2, "maxReplicas": 4, "scaleDownSeconds": 5, "scaleDownStep": 2});
     let external = json!({"external": {"pdEndpoints": ["pd:2379"]}});

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use ordermill_e2e::{ControlPlane, Operator, Proxy, namespace, until};
+use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::{Value, json};
 
 use crate::world::{Members, ORDERS, World};
-use crate::{apply, cluster, install};
+use crate::{apply, cluster};
 
 fn image(image: &str) -> Value {
     json!({
@@ -34,17 +34,10 @@ fn images(pods: &[(String, String)]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back_by_itself() {
-    let mut control_plane = ControlPlane::start().await;
-    let client = control_plane.admin().await;
-    for name in ["operators", ORDERS] {
-        namespace(&client, name).await;
-    }
-    install(&client).await;
-    Operator::grant(&client, &[]).await;
-    let proxy = Proxy::start().await;
+    let (mut control_plane, world, proxy) = World::start().await;
+    let client = world.client.clone();
     let members: Arc<Members> = Arc::default();
     proxy.otherwise(members.answers());
-    let world = World { client: client.clone() };
 
     let first = Operator::start_through(&control_plane, "first", &proxy);
     apply(&client, ORDERS, &cluster("shop", image("ordermill:1"))).await.unwrap();

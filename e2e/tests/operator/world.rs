@@ -10,9 +10,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use ordermill_api as api;
-use ordermill_e2e::{Answer, until};
+use ordermill_e2e::{Answer, ControlPlane, Operator, Proxy, namespace, until};
 use ordermill_operator::OrderCluster;
 use serde_json::json;
+
+use crate::install;
 
 /// The namespace of the clusters.
 pub(crate) const ORDERS: &str = "orders";
@@ -23,6 +25,19 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A control plane with the CRD, the operator's rights everywhere, the namespaces that are needed, and a proxy that knows
+    /// nobody yet.
+    pub(crate) async fn start() -> (ControlPlane, Self, Proxy) {
+        let control_plane = ControlPlane::start().await;
+        let client = control_plane.admin().await;
+        for name in ["operators", ORDERS] {
+            namespace(&client, name).await;
+        }
+        install(&client).await;
+        Operator::grant(&client, &[]).await;
+        (control_plane, Self { client }, Proxy::start().await)
+    }
+
     pub(crate) fn api<K>(&self, namespace: &str) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,

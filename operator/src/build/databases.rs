@@ -185,7 +185,7 @@ fn stateful_set(cluster: &Cluster, database: Database, part: &Part) -> StatefulS
             // PD needs a majority before any of them is ready.
             pod_management_policy: Some("Parallel".to_owned()),
             update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
+                type_: Some(update(database).to_owned()),
                 ..StatefulSetUpdateStrategy::default()
             }),
             persistent_volume_claim_retention_policy: Some(pods::retention(cluster.spec.deletion_policy)),
@@ -194,6 +194,15 @@ fn stateful_set(cluster: &Cluster, database: Database, part: &Part) -> StatefulS
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
+    }
+}
+
+/// A store gives its leaders away before its pod is made anew, so the operator deletes it; members of PD find a new
+/// leader within seconds by themselves.
+fn update(database: Database) -> &'static str {
+    match database {
+        Database::Pd => "RollingUpdate",
+        Database::Tikv => "OnDelete",
     }
 }
 

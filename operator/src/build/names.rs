@@ -94,7 +94,12 @@ pub fn all_owned() -> String {
 
 /// The selector as a text, for the scale subresource.
 pub fn selector_text(cluster: &str) -> String {
-    selector(cluster).iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
+    text(&selector(cluster))
+}
+
+/// A selector as a text.
+pub fn text(selector: &BTreeMap<String, String>) -> String {
+    selector.iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn label_selector(cluster: &Cluster) -> LabelSelector {

@@ -16,9 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::autoscaling::Autoscaling;
-pub use self::status::{Condition, OrderClusterStatus, ScalingStatus, StoreRow, StoreStatus, UpgradeStatus};
+pub use self::status::{
+    Condition, Division, Leaving, OrderClusterStatus, Restart, ScalingStatus, StoreRow, StoreStatus, UpgradeStatus,
+};
 pub use self::strategy::Strategy;
-pub use self::tikv::{External, Managed, Pd, Stores, Tikv};
+pub use self::tikv::{External, Managed, Pd, Pods, Stores, Tikv};
 
 /// Orders, taken over HTTP and led through reserve, pay, fulfil, cancel and return.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

@@ -62,7 +62,8 @@ pub struct OrderClusterStatus {
     pub store: Option<StoreStatus>,
 
     /// `Accepted`: the spec can be carried out. `Available`: orders can be taken. `Progressing`: a change is under way.
-    /// `StoreReady`: PD and TiKV are whole, where the operator runs them.
+    /// Where the operator runs them, `StoreReady`: PD and TiKV are whole; `StoresSettled`: there are as many stores as
+    /// asked, and each as it is asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -116,10 +117,54 @@ pub struct StoreStatus {
     #[serde(default)]
     pub ready: String,
 
-    /// The stores that PD knows, by their numbers.
+    /// The store that leaves: what it holds is moved off it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
+
+    /// The store that is to start anew: it gives its leaders away first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+
+    /// Whether regions end at the bounds of shards, so that load spreads from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<Division>,
+
+    /// The stores that PD knows, by their numbers; not those that are gone for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub stores: Vec<StoreRow>,
+}
+
+/// How the division of regions at the bounds of shards went.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Division {
+    /// Whether all is divided.
+    pub done: bool,
+    /// How often it was tried; after 20 times PD is left to divide what grows by itself.
+    pub tries: u32,
+}
+
+/// A store that leaves. It is here before PD hears of it, and for as long: only such a one is let back.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leaving {
+    /// Its number.
+    pub id: u64,
+    /// Its pod.
+    pub pod: String,
+}
+
+/// A store that is to start anew. It is here before PD is told to take its leaders away, and until it may lead again.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restart {
+    /// Its number.
+    pub id: u64,
+    /// Its pod.
+    pub pod: String,
+    /// Since when its leaders are asked away, RFC 3339.
+    pub since: String,
 }
 
 /// A store of TiKV, as PD sees it.
@@ -130,7 +175,7 @@ pub struct StoreRow {
     pub id: u64,
     /// Its pod, or its address where that is no pod of ours.
     pub pod: String,
-    /// `Up`, `Disconnected`, `Down`, `Offline` (its data moves off it) or `Tombstone`.
+    /// `Up`, `Disconnected`, `Down` or `Offline` (its data moves off it).
     pub state: String,
     /// How full its volume is, in steps of ten percent.
     pub used: String,

@@ -1,6 +1,6 @@
 //! TiKV as a store: one that is there, or one that the operator runs.
 //!
-//! Nothing here can make a cluster smaller than what its data needs.
+//! What a cluster needs for its data the rules here cannot see: that is PD's to say, before a store goes.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -98,30 +98,14 @@ pub struct Pd {
     )]
     pub replicas: i32,
 
-    /// A whole image instead of `version`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
-    pub image: Option<String>,
-
-    /// Requests and limits of each, as in a pod. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any_object")]
-    pub resources: Option<Value>,
-
-    /// The volume of each; cannot be changed afterwards.
-    #[serde(default)]
-    #[x_kube(validation = ("self == oldSelf", "the volumes of PD cannot be changed here: a StatefulSet's volumes are fixed"))]
-    pub volume: Volume,
-
-    /// PD's own settings, in TOML, above those that the operator gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 65_536))]
-    pub config: Option<String>,
+    /// What both are asked alike.
+    #[serde(flatten)]
+    pub pods: Pods,
 }
 
 impl Default for Pd {
     fn default() -> Self {
-        Self { replicas: three(), image: None, resources: None, volume: Volume::default(), config: None }
+        Self { replicas: three(), pods: Pods::default() }
     }
 }
 
@@ -129,14 +113,34 @@ impl Default for Pd {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stores {
-    /// How many. Default: 3.
+    /// How many. Fewer than before go one at a time, each once PD has moved off it what it holds; asked for again, one
+    /// that is on its way out stays. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 1000))]
-    #[x_kube(validation = ("self >= oldSelf",
-        "tikv.replicas cannot be lowered yet: what a store holds has to be moved off it first"))]
     pub replicas: i32,
 
-    /// A whole image instead of `version`.
+    /// How long a store that is to start anew may take until it leads no region, in seconds, before it is stopped
+    /// anyway; 0 stops it at once. Default: 300.
+    #[serde(default = "evict_leaders_seconds")]
+    #[schemars(range(max = 86_400))]
+    pub evict_leaders_seconds: u32,
+
+    /// What both are asked alike.
+    #[serde(flatten)]
+    pub pods: Pods,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self { replicas: three(), evict_leaders_seconds: evict_leaders_seconds(), pods: Pods::default() }
+    }
+}
+
+/// What can be asked of the pods of PD, and of those of TiKV.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pods {
+    /// A whole image instead of `version`. Default: that of `version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
@@ -146,25 +150,24 @@ pub struct Stores {
     #[schemars(schema_with = "any_object")]
     pub resources: Option<Value>,
 
-    /// The volume of each; cannot be changed afterwards.
+    /// The volume of each; cannot be changed afterwards. Default: 10Gi.
     #[serde(default)]
-    #[x_kube(validation = ("self == oldSelf", "the volumes of TiKV cannot be changed here: a StatefulSet's volumes are fixed"))]
+    #[x_kube(validation = ("self == oldSelf",
+        "the volumes of PD and TiKV cannot be changed here: a StatefulSet's volumes are fixed"))]
     pub volume: Volume,
 
-    /// TiKV's own settings, in TOML.
+    /// Settings of PD or TiKV in TOML, above those that the operator gives. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65_536))]
     pub config: Option<String>,
 }
 
-impl Default for Stores {
-    fn default() -> Self {
-        Self { replicas: three(), image: None, resources: None, volume: Volume::default(), config: None }
-    }
-}
-
 fn three() -> i32 {
     3
+}
+
+fn evict_leaders_seconds() -> u32 {
+    300
 }
 
 impl Managed {

@@ -6,10 +6,13 @@ use super::Facts;
 use crate::crd::{StoreRow, StoreStatus};
 use crate::pd::Store;
 use crate::stage;
+use crate::stores::Doing;
 
 pub(super) struct Told {
     pub(super) status: StoreStatus,
     pub(super) condition: (&'static str, &'static str, String),
+    /// Whether there are as many as asked, each as asked; not known before there are any.
+    pub(super) stores: Option<(&'static str, &'static str, String)>,
 }
 
 /// None where the operator runs none.
@@ -17,17 +20,29 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
     let managed = stage::managed(facts.cluster)?;
     let (pd, tikv) = (managed.pd.replicas, managed.tikv.replicas);
     let before = facts.cluster.status.as_ref().and_then(|status| status.store.clone()).unwrap_or_default();
+    let before = StoreStatus {
+        leaving: facts.plan.map_or(before.leaving.clone(), |plan| plan.leaving.clone()),
+        restart: facts.plan.map_or(before.restart.clone(), |plan| plan.restart.clone()),
+        division: facts.divided.clone().or(before.division.clone()),
+        ..before
+    };
+    let stores = facts.plan.map(|plan| match &plan.doing {
+        Doing::Settled => {
+            ("True", plan.doing.reason(), format!("There are {} stores, and each is as asked.", plan.replicas))
+        }
+        Doing::Not { reason, why } => ("False", *reason, format!("{why}.")),
+    });
     let bootstrapped = facts.stage.bootstrapped;
     let seen = match facts.store {
         Some(Ok(seen)) => seen,
         Some(Err(error)) => {
             let why = if bootstrapped { ("Unknown", "PdUnreachable") } else { ("False", "PdStarting") };
             let condition = (why.0, why.1, format!("PD cannot be asked: {error}"));
-            return Some(Told { status: StoreStatus { bootstrapped, ..before }, condition });
+            return Some(Told { status: StoreStatus { bootstrapped, ..before }, condition, stores });
         }
         None => {
             let condition = ("False", "PdStarting", "There is no PD yet.".to_owned());
-            return Some(Told { status: StoreStatus { bootstrapped, ..before }, condition });
+            return Some(Told { status: StoreStatus { bootstrapped, ..before }, condition, stores });
         }
     };
     let well = seen.members.iter().filter(|(_, well)| *well).count() as i32;
@@ -42,6 +57,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
         stores: seen
             .stores
             .iter()
+            .filter(|store| !store.gone())
             .map(|store| StoreRow {
                 id: store.id,
                 pod: store.pod().to_owned(),
@@ -49,6 +65,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
                 used: format!("{}%", store.used / 10 * 10),
             })
             .collect(),
+        ..before
     };
     let condition = if well < pd {
         ("False", "PdIncomplete", format!("{well} of {pd} members of PD are well."))
@@ -61,5 +78,5 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
     } else {
         ("True", "Whole", format!("{well} members of PD are well, {up} stores of TiKV are up."))
     };
-    Some(Told { status, condition })
+    Some(Told { status, condition, stores })
 }

@@ -50,17 +50,17 @@ pub(super) fn of(managed: &Managed, running: &Running) -> Result<Databases, Refu
     Ok(Databases {
         pd: Part {
             replicas: pd.replicas,
-            image: image("pd", &pd.image, &running.pd),
-            config: config("pd", own, pd.config.as_deref())?,
-            resources: resources("pd", pd.resources.clone())?,
-            volume: pd.volume.clone(),
+            image: image("pd", &pd.pods.image, &running.pd),
+            config: config("pd", own, pd.pods.config.as_deref())?,
+            resources: resources("pd", pd.pods.resources.clone())?,
+            volume: pd.pods.volume.clone(),
         },
         tikv: Part {
             replicas: tikv.replicas,
-            image: image("tikv", &tikv.image, &running.tikv),
-            config: config("tikv", Table::new(), tikv.config.as_deref())?,
-            resources: resources("tikv", tikv.resources.clone())?,
-            volume: tikv.volume.clone(),
+            image: image("tikv", &tikv.pods.image, &running.tikv),
+            config: config("tikv", Table::new(), tikv.pods.config.as_deref())?,
+            resources: resources("tikv", tikv.pods.resources.clone())?,
+            volume: tikv.pods.volume.clone(),
         },
     })
 }
