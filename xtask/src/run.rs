@@ -21,7 +21,9 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(root());
     let of_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|of| name.starts_with(of));
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names.filter(|name| of_package(name)).for_each(|name| drop(command.env_remove(name)));
+    for name in names.filter(|name| of_package(name)) {
+        command.env_remove(name);
+    }
     command
 }
 

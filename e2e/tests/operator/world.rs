@@ -139,6 +139,8 @@ impl Members {
                     map_version: 7,
                     map_age_ms: 10,
                     format: 1,
+                    format_max: 1,
+                    member_formats: Vec::new(),
                     answered_by: format!("{:016x}", 0),
                     coordinator: None,
                     members: 5,
