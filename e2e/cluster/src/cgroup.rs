@@ -10,9 +10,6 @@ use anyhow::{Context as _, Result};
 /// Under which all nodes are.
 const ROOT: &str = "ordermill-cluster";
 const MOUNT: &str = "/sys/fs/cgroup";
-/// The nodes' part of the processors, where one process of the machine has 1024 parts, or in version 2, 100: they are
-/// machines of their own, and must not starve beside whatever else runs.
-const PARTS: [(&str, &str); 2] = [("cpu.shares", "65536"), ("cpu.weight", "6400")];
 
 /// What a kubelet calls the node's cgroup.
 pub(crate) fn name(node: &str) -> String {
@@ -27,9 +24,6 @@ pub(crate) fn make(node: &str) -> Result<PathBuf> {
             enable_controllers(&path);
             path.push(part);
             fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-            for (file, parts) in PARTS.iter().filter(|(file, _)| part == ROOT && path.join(file).is_file()) {
-                fs::write(path.join(file), parts)?;
-            }
             // In version 1 nobody may enter before these are filled.
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 let above = path.parent().map(|above| above.join(file)).filter(|above| above.is_file());
