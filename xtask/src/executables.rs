@@ -64,10 +64,10 @@ pub(crate) fn binaries() -> Result<()> {
     run::cargo(&["build", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
 }
 
-/// The test executables of the whole workspace, built with `more` arguments, in the order of packages and targets.
-pub(crate) fn tests(more: &[&str]) -> Result<Vec<Executable>> {
+/// The test executables of the whole workspace, built, in the order of packages and targets.
+pub(crate) fn tests() -> Result<Vec<Executable>> {
     let build = ["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"];
-    let mut command = run::command(env!("CARGO"), &[&build, more].concat());
+    let mut command = run::command(env!("CARGO"), &build);
     // Progress and diagnostics go past; what is there is told on the other stream.
     let output = command.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
     if !output.status.success() {

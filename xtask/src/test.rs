@@ -29,20 +29,14 @@ const NODES_TESTS: &str = "cluster";
 /// Tests that need nothing but this process, and the examples in documentation.
 const UNIT: Suite = ("unit and property tests", |_| {
     let here = |test: &Executable| ![PROCESSES, KUBERNETES_TESTS].contains(&test.package.as_str());
-    executables::run(&executables::tests(&[])?, here, |_| {})?;
+    executables::run(&executables::tests()?, here, |_| {})?;
     run::cargo(&["test", "--workspace", "--locked", "--doc"])
 });
 
 /// The shared store and whole clusters on it with steps left out: their tests have to notice. A build of its own, so that no
 /// other one can leave anything out.
-const PLANTED: Suite = ("planted faults", |_| {
-    // By their names: chosen by their package they would be built with other features once more.
-    let tests = executables::tests(&[])?;
-    let mine = tests.iter().filter(|test| test.package == SIMULATION && !test.is_unit);
-    let chosen: Vec<&str> = mine.flat_map(|test| ["--test", &test.target]).collect();
-    let planted = executables::tests(&[&["--features", "ordermill-simulation/planted-faults"], &chosen[..]].concat())?;
-    executables::run(&planted, |test| test.package == SIMULATION, |_| {})
-});
+const PLANTED: Suite =
+    ("planted faults", |_| run::cargo(&["test", "--locked", "--package", SIMULATION, "--features", "planted-faults"]));
 
 /// PD and a store for the tests after it: a step of its own, as the first time it builds them.
 const SERVERS: Suite = ("servers for the tests", |arguments| servers::environment(arguments).map(drop));
@@ -60,7 +54,7 @@ fn processes(arguments: &Arguments, wanted: impl Fn(&Executable) -> bool) -> Res
     servers::describe(arguments);
     let environment = servers::environment(arguments)?;
     executables::run(
-        &executables::tests(&[])?,
+        &executables::tests()?,
         |test| test.package == PROCESSES && wanted(test),
         |command| {
             command.envs(environment.clone());
@@ -90,7 +84,7 @@ const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
     executables::binaries()?;
     let environment = (kubernetes::environment()?, servers::environment(arguments)?);
     let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target != NODES_TESTS;
-    executables::run(&executables::tests(&[])?, wanted, |command| {
+    executables::run(&executables::tests()?, wanted, |command| {
         command.envs(environment.0.clone()).envs(environment.1.clone());
     })
 });
@@ -100,7 +94,7 @@ const NODES: Suite = ("orders on Kubernetes", |arguments| {
     executables::binaries()?;
     let environment = (kubernetes::whole()?, servers::environment(arguments)?);
     let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target == NODES_TESTS;
-    executables::run(&executables::tests(&[])?, wanted, |command| {
+    executables::run(&executables::tests()?, wanted, |command| {
         command.envs(environment.0.clone()).envs(environment.1.clone());
         // How long everything took is worth seeing when it went well, too.
         command.arg("--nocapture");

@@ -10,27 +10,18 @@ const REPOSITORY: &str = "e2e.ordermill.invalid";
 
 /// Another build of the server: the same program by another name.
 pub(crate) const NEXT: &str = "0.1.1-next";
-/// A build that starts, and does not serve.
-pub(crate) const BAD: &str = "0.1.2-bad";
 
 /// All of them, from the binaries beside this test and those that the environment names.
 pub(crate) fn all() -> Vec<Image> {
     let binaries = ordermill_e2e::binary("ordermill");
     let shipped = shipped(binaries.parent().unwrap(), "ghcr.io/ordermill", env!("CARGO_PKG_VERSION")).unwrap();
     let mut images: Vec<Image> = shipped.into_iter().map(|(_, image)| image).collect();
-    let next = Image { name: server(NEXT), ..images[0].clone() };
-    let bad =
-        Image { name: server(BAD), program: Program::read(&variable("ORDERMILL_PAUSE")).unwrap(), ..next.clone() };
-    images.extend([next, bad]);
+    images.push(Image { name: format!("ghcr.io/ordermill/ordermill:{NEXT}"), ..images[0].clone() });
     images.push(foreign("pd", Program::read(&variable("ORDERMILL_PD_SERVER")).unwrap()));
     let store = Program::read(&variable("ORDERMILL_TIKV_SERVER")).unwrap();
     let start = Program::read(&variable("ORDERMILL_STORE_START")).unwrap();
     images.push(foreign("store", start.beside(store, "server")));
     images
-}
-
-fn server(version: &str) -> String {
-    format!("ghcr.io/ordermill/ordermill:{version}")
 }
 
 fn foreign(name: &str, program: Program) -> Image {

@@ -65,7 +65,6 @@ async fn orders_flow_while_pods_are_replaced_and_nodes_are_drained_and_die() {
     let load = Recorded::start(Http::new(&service), 4, ordermill_tests::seed()).await;
     load.more(200).await;
     upgrade::another_build(world, &load).await;
-    upgrade::bad_builds(world, &load).await;
     planned::rolling_change(world, &load).await;
     scaling::by_hand_and_by_kubernetes(world, &load).await;
     planned::deleted_pod(world, &load).await;
