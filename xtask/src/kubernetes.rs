@@ -60,19 +60,6 @@ const METRICS: Server = Server {
 };
 /// Keeps a pod's namespaces.
 const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
-/// Starts a store on a volume that is empty.
-const STORE_START: Server =
-    Server { name: "store-start", module: "e2e/servers/store", package: ".", flags: &["-ldflags=-s -w"] };
-
-/// Stores that a real PD takes for its own: they beat and carry out what it schedules, and hold no data.
-const STORES: Server = Server {
-    name: "stores",
-    module: "e2e/servers/stores",
-    package: ".",
-    // As for PD: newer linkers of Go keep to themselves what its libraries link.
-    flags: &["-ldflags=-checklinkname=0 -s -w"],
-};
-
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
     for (_, path) in whole()? {
@@ -110,7 +97,6 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
         ("ORDERMILL_COREDNS", &COREDNS),
         ("ORDERMILL_METRICS_SERVER", &METRICS),
         ("ORDERMILL_PAUSE", &PAUSE),
-        ("ORDERMILL_STORE_START", &STORE_START),
     ] {
         all.push((name, servers::path(server)?));
     }

@@ -8,7 +8,6 @@ mod certificates;
 mod cgroup;
 mod command;
 mod control_plane;
-mod cut;
 mod kernel;
 mod network;
 mod node;
@@ -23,7 +22,6 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 pub use command::{output, until};
-pub use cut::Cut;
 pub use tools::Tools;
 
 use crate::node::Node;
@@ -88,16 +86,6 @@ impl Cluster {
     /// Kills a node with all that runs on it, as if its power had failed.
     pub fn kill_node(&self, number: u8) -> Result<()> {
         self.node(number).place.kill()
-    }
-
-    /// Keeps what has one address, a pod, from reaching another address, until it is mended or the pod is gone.
-    pub fn cut(&self, from: &str, to: &str) -> Result<Cut> {
-        for number in self.numbers()? {
-            if let Some(network) = self.node(number).place.network_with(from) {
-                return Cut::new(network, to);
-            }
-        }
-        bail!("nothing on a node has the address {from}")
     }
 
     /// Ends everything, and leaves nothing behind but the caches.

@@ -1,7 +1,6 @@
 //! Where a node's processes are: a network and mounts of their own, which live as long as one process that does nothing,
 //! and a cgroup.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -14,7 +13,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cgroup;
 use crate::command::{output, until};
-use crate::cut::inside;
 
 /// The process that does nothing.
 const KEEPER: &str = "keeper";
@@ -86,23 +84,6 @@ impl Place {
     pub(crate) fn keeper(&self) -> Result<String> {
         ensure!(self.is_open(), "{} does not run", self.name);
         Ok(fs::read_to_string(self.directory.join(format!("{KEEPER}.pid")))?)
-    }
-
-    /// The network that has an address, of those of the node's processes.
-    pub(crate) fn network_with(&self, address: &str) -> Option<PathBuf> {
-        let mut seen = BTreeSet::new();
-        for pid in cgroup::processes(&self.name) {
-            let network = PathBuf::from(format!("/proc/{pid}/ns/net"));
-            // It may have ended meanwhile.
-            let Ok(number) = fs::read_link(&network) else { continue };
-            if seen.insert(number) {
-                let said = output(inside(&network).args(["ip", "-oneline", "address"])).unwrap_or_default();
-                if said.contains(&format!("inet {address}/")) {
-                    return Some(network);
-                }
-            }
-        }
-        None
     }
 
     /// The last lines of what a process said.

@@ -3,87 +3,45 @@
 use std::time::Duration;
 
 use ordermill_tests::load::recorded::Recorded;
-use serde_json::json;
-use tokio::time::Instant;
 
-use crate::operator;
-use crate::world::{ORDERS, SHOP, World};
+use crate::world::{ORDERS, World};
 use crate::{CHANGED, MEMBERS};
 
 /// Requests that must be answered after a change before it is over.
 const AFTER: u64 = 100;
 
-/// How it was before something was done.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Before {
-    failed: u64,
-    pub(crate) at: Instant,
-}
-
-impl Before {
-    pub(crate) fn now(load: &Recorded) -> Self {
-        Self { failed: load.failed(), at: Instant::now() }
-    }
-
-    /// Requests that had no answer, or were put off, since then.
-    pub(crate) fn failed(self, load: &Recorded) -> u64 {
-        load.failed() - self.failed
-    }
-
-    /// Notes what was done since then, and how long it took; that a request has failed of it is a fault. Every shard takes
-    /// orders then.
-    pub(crate) async fn nothing_failed(self, world: &World, load: &Recorded, what: &str, most: Duration) {
-        self.nothing_failed_in(world, load, what, self.at.elapsed(), most).await;
-    }
-
-    /// The same of something that took less time.
-    pub(crate) async fn nothing_failed_in(
-        self,
-        world: &World,
-        load: &Recorded,
-        what: &str,
-        took: Duration,
-        most: Duration,
-    ) {
-        load.more(AFTER).await;
-        tokio::time::timeout(Duration::from_mins(1), load.away(Instant::now())).await.unwrap();
-        let failed = self.failed(load);
-        world.measured.within(what, took, most, Some(failed));
-        if failed > 0 {
-            let whys = load.whys();
-            world.measured.fault(format!("{what}: {failed} requests had no answer, or were put off: {whys:#?}"));
-        }
-    }
-}
-
-/// All pods are replaced, one by one, and the operator is killed when the first of them is new.
+/// All pods are replaced, one by one.
 pub(crate) async fn rolling_change(world: &World, load: &Recorded) {
-    let before = Before::now(load);
-    let annotations = json!({"changed": "once"});
-    world.patch(SHOP, &json!({"spec": {"podTemplate": {"metadata": {"annotations": annotations}}}}));
-    world
-        .until("one pod is new", CHANGED, || {
-            let step = world.of(SHOP, "{.status.upgrade.step}")?;
-            if step == "Canary" { Ok(()) } else { Err(step) }
-        })
-        .await;
-    operator::kill(world).await;
-    world.settled(SHOP, MEMBERS, CHANGED).await;
-    before.nothing_failed(world, load, "a rolling change, the operator killed meanwhile", CHANGED).await;
+    let before = load.failed();
+    let change = r#"{"spec":{"podTemplate":{"metadata":{"annotations":{"changed":"once"}}}}}"#;
+    world.kubectl(&["patch", "ordercluster/shop", "--namespace", ORDERS, "--type=merge", "--patch", change]);
+    world.settled("shop", MEMBERS, CHANGED).await;
+    nothing_failed(load, before, "a rolling change").await;
+}
+
+/// A member fewer, and one more.
+pub(crate) async fn fewer_and_more(world: &World, load: &Recorded) {
+    for members in [MEMBERS - 1, MEMBERS] {
+        let before = load.failed();
+        let replicas = format!("--replicas={members}");
+        world.kubectl(&["scale", "ordercluster/shop", "--namespace", ORDERS, &replicas]);
+        world.settled("shop", members, CHANGED).await;
+        nothing_failed(load, before, &format!("{replicas} by `kubectl scale`")).await;
+    }
 }
 
 /// A pod is told to go, and replaced.
 pub(crate) async fn deleted_pod(world: &World, load: &Recorded) {
-    let before = Before::now(load);
+    let before = load.failed();
     world.kubectl(&["delete", "pod/shop-0", "--namespace", ORDERS]);
-    world.settled(SHOP, MEMBERS, CHANGED).await;
-    before.nothing_failed(world, load, "`kubectl delete pod`", CHANGED).await;
+    world.settled("shop", MEMBERS, CHANGED).await;
+    nothing_failed(load, before, "`kubectl delete pod`").await;
 }
 
 /// A node is emptied: never is more than one member away.
 pub(crate) async fn drained_node(world: &World, load: &Recorded) {
-    let before = Before::now(load);
-    let placed = world.ready(SHOP).unwrap();
+    let before = load.failed();
+    let placed = world.ready("shop").unwrap();
     assert!(placed.iter().any(|(_, node)| node == "node-2"), "none would have to move: {placed:?}");
     let (drained, fewest) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
@@ -95,15 +53,21 @@ pub(crate) async fn drained_node(world: &World, load: &Recorded) {
             });
             let mut fewest = MEMBERS;
             while !drain.is_finished() {
-                fewest = fewest.min(world.ready(SHOP).unwrap().len());
+                fewest = fewest.min(world.ready("shop").unwrap().len());
             }
             (drain.join().unwrap(), fewest)
         })
     });
     drained.unwrap();
     assert!(fewest >= MEMBERS - 1, "only {fewest} members were ready at a time, the budget allows one to be away");
-    world.settled(SHOP, MEMBERS, CHANGED).await;
-    assert!(world.ready(SHOP).unwrap().iter().all(|(_, node)| node == "node-1"));
+    world.settled("shop", MEMBERS, CHANGED).await;
+    assert!(world.ready("shop").unwrap().iter().all(|(_, node)| node == "node-1"));
     world.kubectl(&["uncordon", "node-2"]);
-    before.nothing_failed(world, load, "`kubectl drain`", CHANGED).await;
+    nothing_failed(load, before, "`kubectl drain`").await;
+}
+
+async fn nothing_failed(load: &Recorded, before: u64, what: &str) {
+    load.more(AFTER).await;
+    tokio::time::timeout(Duration::from_mins(1), load.away(tokio::time::Instant::now())).await.unwrap();
+    assert_eq!(load.failed() - before, 0, "requests that had no answer, or were put off, during {what}");
 }

@@ -1,45 +1,26 @@
 //! The cluster under test, as people work with it: kubectl and Helm, and waits that say what they wait for.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use ordermill_cluster::{Cluster, Tools, output};
+use ordermill_image::{Image, Program, shipped};
 use tokio::time::Instant;
 
-use crate::images;
-use crate::measured::Measured;
-
-/// Where orders are.
+/// Where the orders are.
 pub(crate) const ORDERS: &str = "e2e-orders";
-/// Where other people's orders are.
-pub(crate) const OTHERS: &str = "e2e-others";
 /// Where the operator is.
 pub(crate) const OPERATOR: &str = "e2e-operator";
-
-/// An OrderCluster.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Named {
-    pub(crate) namespace: &'static str,
-    pub(crate) name: &'static str,
-}
-
-/// With an embedded store.
-pub(crate) const FIVE: Named = Named { namespace: ORDERS, name: "five" };
-/// On a TiKV that is there.
-pub(crate) const SHOP: Named = Named { namespace: ORDERS, name: "shop" };
-/// On a TiKV that the operator runs.
-pub(crate) const OWN: Named = Named { namespace: OTHERS, name: "own" };
 /// How often is looked.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// A cluster with our images.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) tools: Tools,
-    pub(crate) measured: Measured,
     /// Whether it ran before.
     found: bool,
 }
@@ -50,7 +31,7 @@ impl World {
         let (cluster, tools) = (Cluster::here().unwrap(), Tools::from_environment().unwrap());
         let found = cluster.runs();
         timed("the cluster is up", || cluster.up(&tools, 2).unwrap());
-        let world = Self { cluster, tools, measured: Measured::default(), found };
+        let world = Self { cluster, tools, found };
         world.spares_what_is_not_of_tests();
         timed("the nodes have the images", || world.load());
         for chart in ["ordermill", "ordermill-crds"] {
@@ -58,7 +39,7 @@ impl World {
         }
         // The chart keeps the resource with what is in it.
         world.kubectl(&["delete", "crd", "orderclusters.ordermill.io", "--ignore-not-found"]);
-        for namespace in [ORDERS, OTHERS, OPERATOR] {
+        for namespace in [ORDERS, OPERATOR] {
             world.kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"]);
             world.kubectl(&["create", "namespace", namespace]);
             let level = "pod-security.kubernetes.io/enforce=restricted";
@@ -68,7 +49,7 @@ impl World {
     }
 
     /// Ends the cluster unless it was there before.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(self) {
         if !self.found {
             timed("the cluster is down", || self.cluster.down().unwrap());
             let link = "/sys/class/net/ordermill0";
@@ -85,13 +66,26 @@ impl World {
         let path = "jsonpath={.items[*].metadata.namespace}";
         let list = ["get", "orderclusters", "--all-namespaces", "--output", path];
         let namespaces = self.try_kubectl(&list).unwrap_or_default();
-        let other = namespaces.split_whitespace().find(|namespace| ![ORDERS, OTHERS].contains(namespace));
+        let other = namespaces.split_whitespace().find(|namespace| *namespace != ORDERS);
         assert!(other.is_none(), "somebody uses this cluster, in {other:?}: `cargo xtask cluster down` ends it");
     }
 
     fn load(&self) {
         let directory = tempfile::tempdir().unwrap();
-        for image in images::all() {
+        let binaries = ordermill_e2e::binary("ordermill");
+        let shipped = shipped(binaries.parent().unwrap(), "ghcr.io/ordermill", env!("CARGO_PKG_VERSION")).unwrap();
+        let stores = [("pd", "ORDERMILL_PD_SERVER"), ("store", "ORDERMILL_TIKV_SERVER")].map(|(name, variable)| {
+            let program = std::env::var_os(variable).map(PathBuf::from).expect("`cargo xtask test` names it");
+            Image {
+                name: format!("e2e.ordermill.invalid/{name}:1"),
+                description: "For tests".to_owned(),
+                program: Program::read(&program).unwrap(),
+                arguments: Vec::new(),
+                ports: Vec::new(),
+                directories: ["/data", "/data/kv", "/data/raft"].map(PathBuf::from).into(),
+            }
+        });
+        for image in shipped.into_iter().map(|(_, image)| image).chain(stores) {
             let archive = directory.path().join("image.tar");
             image.write(&archive).unwrap();
             self.cluster.load(&archive).unwrap();
@@ -109,36 +103,17 @@ impl World {
         output(&mut self.cluster.kubectl(arguments).unwrap()).map_err(|error| format!("{error:#}"))
     }
 
-    /// Something of an object of a namespace, by its path.
-    pub(crate) fn get(&self, namespace: &str, object: &str, path: &str) -> Result<String, String> {
-        self.try_kubectl(&["get", object, "--namespace", namespace, "--output", &format!("jsonpath={path}")])
+    /// Something of an object among the orders, by its path.
+    pub(crate) fn get(&self, object: &str, path: &str) -> Result<String, String> {
+        self.try_kubectl(&["get", object, "--namespace", ORDERS, "--output", &format!("jsonpath={path}")])
     }
 
-    /// Something of an OrderCluster, by its path.
-    pub(crate) fn of(&self, of: Named, path: &str) -> Result<String, String> {
-        self.get(of.namespace, &format!("ordercluster/{}", of.name), path)
-    }
-
-    /// Changes an OrderCluster.
+    /// Applies a manifest among the orders.
     #[track_caller]
-    pub(crate) fn patch(&self, of: Named, patch: &serde_json::Value) {
-        let (object, patch) = (format!("ordercluster/{}", of.name), patch.to_string());
-        self.kubectl(&["patch", &object, "--namespace", of.namespace, "--type=merge", "--patch", &patch]);
-    }
-
-    /// Applies a manifest in a namespace.
-    #[track_caller]
-    pub(crate) fn apply(&self, namespace: &str, manifest: &str) {
-        self.try_apply(namespace, manifest).unwrap();
-    }
-
-    /// The same, or what went wrong.
-    pub(crate) fn try_apply(&self, namespace: &str, manifest: &str) -> Result<(), String> {
+    pub(crate) fn apply(&self, manifest: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), manifest).unwrap();
-        // Nor does kubectl look whether it is well formed: the API server does.
-        let flags = ["--validate=ignore", "--filename", file.path().to_str().unwrap()];
-        self.try_kubectl(&[&["apply", "--namespace", namespace], &flags[..]].concat()).map(drop)
+        self.kubectl(&["apply", "--namespace", ORDERS, "--filename", file.path().to_str().unwrap()]);
     }
 
     /// Helm, in the folder with the charts.
@@ -151,11 +126,9 @@ impl World {
         output(helm.env("HOME", home.path()).env("KUBECONFIG", self.cluster.kubeconfig())).unwrap()
     }
 
-    /// Forwards a port of this machine to a cluster's Service; where, and what ends it.
-    pub(crate) fn forward(&self, to: Named) -> (String, Forward) {
-        let service = format!("service/{}", to.name);
-        let mut kubectl =
-            self.cluster.kubectl(&["port-forward", "--namespace", to.namespace, &service, ":8080"]).unwrap();
+    /// Forwards a port of this machine to a Service; where, and what ends it.
+    pub(crate) fn forward(&self, service: &str) -> (String, Forward) {
+        let mut kubectl = self.cluster.kubectl(&["port-forward", "--namespace", ORDERS, service, ":8080"]).unwrap();
         let mut child = kubectl.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         let mut said = BufReader::new(child.stdout.take().unwrap());
@@ -185,12 +158,7 @@ impl World {
                     for arguments in [
                         ["get", "nodes,pods,orderclusters", "--all-namespaces", "--output=wide"],
                         ["get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"],
-                        [
-                            "describe",
-                            "pods",
-                            "--all-namespaces",
-                            "--selector=app.kubernetes.io/managed-by=ordermill-operator",
-                        ],
+                        ["describe", "pods", "--namespace", ORDERS],
                         ["logs", "--namespace", OPERATOR, "deployment/ordermill-operator"],
                     ] {
                         println!("{}", self.try_kubectl(&arguments).unwrap_or_else(|error| error));
@@ -202,28 +170,26 @@ impl World {
     }
 
     /// Waits until a cluster is as its spec says, with so many members.
-    pub(crate) async fn settled(&self, which: Named, members: usize, within: Duration) {
-        // One call for all: on a busy machine, kubectl is no small part of what there is to do.
-        let path = "{.status.summary} {.status.ready} {.metadata.generation} {.status.observedGeneration}";
-        self.until(&format!("{} has settled with {members} members", which.name), within, || {
-            let said = self.of(which, path)?;
-            let wanted = format!("Running {members}/{members}");
-            let current = said.strip_prefix(&wanted).is_some_and(|rest| {
-                let generations: Vec<&str> = rest.split_whitespace().collect();
-                matches!(generations[..], [now, seen] if now == seen)
-            });
-            if current { Ok(()) } else { Err(said) }
+    pub(crate) async fn settled(&self, name: &str, members: usize, within: Duration) {
+        let object = format!("ordercluster/{name}");
+        let wanted = format!("Running {members}/{members} true");
+        self.until(&format!("{name} has settled with {members} members"), within, || {
+            let generations = self.get(&object, "{.metadata.generation} {.status.observedGeneration}")?;
+            let current = generations.split_once(' ').is_some_and(|(now, seen)| now == seen);
+            let said = self.get(&object, "{.status.summary} {.status.ready}")?;
+            let said = format!("{said} {current}");
+            if said == wanted { Ok(()) } else { Err(said) }
         })
         .await;
     }
 
     /// The members' pods that are ready and not going, and the node of each.
-    pub(crate) fn ready(&self, of: Named) -> Result<Vec<(String, String)>, String> {
-        let selector = format!("app.kubernetes.io/name=ordermill,app.kubernetes.io/instance={}", of.name);
+    pub(crate) fn ready(&self, name: &str) -> Result<Vec<(String, String)>, String> {
+        let selector = format!("app.kubernetes.io/name=ordermill,app.kubernetes.io/instance={name}");
         let path = "jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp} \
                     {.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
-        let list = ["get", "pods", "--namespace", of.namespace, "--selector", &selector, "--output", path];
-        let said = self.try_kubectl(&list)?;
+        let said =
+            self.try_kubectl(&["get", "pods", "--namespace", ORDERS, "--selector", &selector, "--output", path])?;
         let pods = said.lines().filter_map(|line| {
             let parts: Vec<&str> = line.split(' ').collect();
             let [pod, node, "", "True"] = parts[..] else { return None };

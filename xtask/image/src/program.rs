@@ -32,19 +32,6 @@ impl Program {
         Ok(Self { files })
     }
 
-    /// Carries another program beside it, at `/name`, which it may start.
-    #[must_use]
-    pub fn beside(mut self, other: Self, name: &str) -> Self {
-        for (index, (path, body)) in other.files.into_iter().enumerate() {
-            let path = if index == 0 { Path::new("/").join(name) } else { path };
-            // Both may need the same library.
-            if self.files.iter().all(|(known, _)| *known != path) {
-                self.files.push((path, body));
-            }
-        }
-        self
-    }
-
     /// Whether it needs nothing of the system.
     pub fn is_static(&self) -> bool {
         self.files.len() == 1

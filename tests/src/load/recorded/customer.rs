@@ -190,20 +190,7 @@ impl Customer {
             sent = sent.header("idempotency-key", &request.key).json(body);
         }
         let lost = if request.body.is_some() { Tried::Lost } else { Tried::NotNow };
-        let answer = match timeout(wait, http.send(sent)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                self.shared.why(format!("{} {}: {error:?}", request.method, request.path));
-                return lost;
-            }
-            Err(_) => {
-                self.shared.why(format!("{} {}: no answer within {wait:?}", request.method, request.path));
-                return lost;
-            }
-        };
-        if answer.status >= 429 {
-            self.shared.why(format!("{} {}: {} {}", request.method, request.path, answer.status, answer.body));
-        }
+        let Ok(Ok(answer)) = timeout(wait, http.send(sent)).await else { return lost };
         match (answer.status, &request.deed) {
             (200..300, deed) => Tried::Came(came_of(&answer, deed)),
             (404, Deed::ReadOrder(_) | Deed::ReadItem(_)) => Tried::Came(Outcome::Absent),

@@ -9,7 +9,7 @@ mod end;
 mod follower;
 mod seen;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,9 +37,6 @@ const ITEMS: usize = 12;
 const SHOPPERS_REST: Duration = Duration::from_millis(30);
 /// ... And of all of them, so that many shards are no heavier a load than a few.
 const SHOPPERS_EVERY: Duration = Duration::from_micros(2_500);
-
-/// Of so many requests that failed it is kept why.
-const WHYS: usize = 20;
 
 fn sku(index: usize) -> String {
     format!("sku-{index:02}")
@@ -69,23 +66,12 @@ struct Shared {
     known: watch::Sender<u64>,
     /// Requests that had no answer, or were put off.
     failed: AtomicU64,
-    /// Why the last of them were.
-    whys: Mutex<VecDeque<String>>,
     stopped: watch::Receiver<bool>,
 }
 
 impl Shared {
     fn tick(&self) -> u64 {
         self.now.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Notes why a request had no answer, or was put off.
-    fn why(&self, why: String) {
-        let mut whys = self.whys.lock();
-        whys.push_back(why);
-        if whys.len() > WHYS {
-            whys.pop_front();
-        }
     }
 
     /// Waits for a while, no longer than until everybody stops; says whether that is so.
@@ -144,7 +130,6 @@ impl Recorded {
             shoppers_rest: SHOPPERS_EVERY.saturating_mul(shards.len() as u32).max(SHOPPERS_REST),
             known,
             failed: AtomicU64::new(0),
-            whys: Mutex::default(),
             stopped,
         });
         let mut seeds = StdRng::seed_from_u64(seed);
@@ -181,11 +166,6 @@ impl Recorded {
     /// How many requests had no answer, or were put off, so far.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(Ordering::Relaxed)
-    }
-
-    /// Why the last of them were, for whoever did not expect any.
-    pub fn whys(&self) -> Vec<String> {
-        self.shared.whys.lock().iter().cloned().collect()
     }
 
     /// Waits until in every shard an order was accepted that was sent after `since`; says how long after it that
