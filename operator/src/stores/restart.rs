@@ -76,9 +76,10 @@ pub fn next(facts: &Facts<'_>) -> Next {
         }
         if !old(pod) {
             let up = store(&pod.name).is_some_and(|store| ["Up", "Offline"].contains(&store.state.as_str()));
-            return match pod.ready && (up || facts.stores.is_none()) {
-                true => Next { step: Step::LetLead(id), ..waits(format!("{} may lead again", pod.name)) },
-                false => waits(format!("{} starts", pod.name)),
+            return if pod.ready && (up || facts.stores.is_none()) {
+                Next { step: Step::LetLead(id), ..waits(format!("{} may lead again", pod.name)) }
+            } else {
+                waits(format!("{} starts", pod.name))
             };
         }
         let leads = store(&pod.name).map_or(0, |store| store.leaders);

@@ -43,6 +43,8 @@ pub struct Config {
     pub settle_wait: Duration,
     /// Longest silence of the event feed.
     pub feed_keepalive: Duration,
+    /// How long connections on which nothing runs stay open when the server stops.
+    pub parting: Duration,
     /// Longest graceful stop before connections are cut.
     pub drain: Duration,
 }
@@ -63,6 +65,7 @@ impl Config {
             streams_per_connection: STREAMS_PER_CONNECTION,
             settle_wait: limits::SETTLE_WAIT,
             feed_keepalive: limits::FEED_KEEPALIVE,
+            parting: limits::PARTING,
             drain: limits::DRAIN,
         }
     }

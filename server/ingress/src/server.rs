@@ -22,6 +22,9 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Serves HTTP on `listener` until `shutdown` is done; then accepts nothing more, finishes the
 /// requests that run, ends streams, and returns when all is done or the time for it is over.
 ///
+/// Connections on which nothing runs stay for a moment: a client that sends just then gets an answer, and word that it is
+/// the last one here.
+///
 /// Requests are answered from the start; they are served once `backend` has been opened.
 pub async fn serve(
     config: Config,
@@ -31,25 +34,28 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let (stop, stopping) = watch::channel(false);
-    let drain = config.drain;
+    let (drain, parting) = (config.drain, config.parting);
+    let room = Arc::new(Semaphore::new(config.connections));
+    let all = u32::try_from(config.connections).unwrap_or(u32::MAX);
     let app = Arc::new(App { config, backend, admission, stopping });
     let front = Arc::new(Front::new(&app));
     let graceful = GracefulShutdown::new();
     tokio::select! {
         () = shutdown => {}
-        () = accept(&listener, &app, &front, &graceful) => {}
+        () = accept(&listener, &room, &front, &graceful) => {}
     }
     drop(listener);
     stop.send_replace(true);
+    // Over when no connection is left, or when it has lasted long enough.
+    let _ = timeout(parting, room.acquire_many(all)).await;
     if timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = drain.as_secs(), "some requests did not end in time; their connections are cut");
     }
 }
 
-async fn accept(listener: &TcpListener, app: &App, front: &Arc<Front>, graceful: &GracefulShutdown) {
-    let room = Arc::new(Semaphore::new(app.config.connections));
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, front: &Arc<Front>, graceful: &GracefulShutdown) {
     loop {
-        let permit = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) if is_of_connection(&error) => continue,

@@ -217,8 +217,7 @@ impl Board {
 
     /// The movable pieces of a seat, by load and number.
     fn by_load(&self, seat: usize) -> Vec<(u64, ShardId, usize)> {
-        let mut pieces: Vec<_> =
-            self.movable(seat).map(|at| (self.pieces[at].load, self.pieces[at].id, at)).collect();
+        let mut pieces: Vec<_> = self.movable(seat).map(|at| (self.pieces[at].load, self.pieces[at].id, at)).collect();
         pieces.sort_unstable();
         pieces
     }

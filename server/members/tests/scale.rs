@@ -177,5 +177,9 @@ fn the_largest_map_fits_into_a_value_of_the_store() {
     }
     let bytes = cluster.map.encode().len();
     println!("the longest map of {} shards has {bytes} bytes", limits::SHARDS_SHARED_MAX);
-    assert!(bytes * 4 < limits::STORE_VALUE_BYTES * 3, "{bytes} of {}: the rest is for those that were split", limits::STORE_VALUE_BYTES);
+    assert!(
+        bytes * 4 < limits::STORE_VALUE_BYTES * 3,
+        "{bytes} of {}: the rest is for those that were split",
+        limits::STORE_VALUE_BYTES
+    );
 }

@@ -40,6 +40,8 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 pub const CONNECTIONS: usize = 20_000;
 /// Longest wait of a create for its settlement before it answers 202.
 pub const SETTLE_WAIT: Duration = Duration::from_secs(30);
+/// How long connections on which nothing runs stay open when a server stops: what a client sends just then is answered.
+pub const PARTING: Duration = Duration::from_secs(1);
 /// Longest graceful stop before connections are cut.
 pub const DRAIN: Duration = Duration::from_secs(20);
 

@@ -226,12 +226,16 @@ fn found(differing: &Result<Vec<Mutation>, Error>) -> Found {
 }
 
 /// Whether the guard allows the owner that began with `epoch` to move the mark to `checkpoint`.
+///
+/// It names that owner or a later one ever since the takeover read it back. Where it reads older, the store has answered from
+/// the past: nothing is written by such an answer, and the next one may be right.
 pub(crate) fn check_guard(shard: &Shard, guard: Guard, epoch: u64, checkpoint: u64) -> Result<(), Error> {
     if guard.epoch > epoch {
         return Err(Error::Fenced(guard.epoch));
     }
     if guard.epoch < epoch {
-        return Err(Error::Corrupt(format!("the guard of shard {} has gone back from {epoch}", shard.id)));
+        let (found, shard) = (guard.epoch, shard.id);
+        return Err(Error::Unavailable(format!("the guard of shard {shard} was {epoch}, and reads as {found}")));
     }
     if guard.checkpoint > checkpoint {
         let at = guard.checkpoint;

@@ -119,8 +119,10 @@ async fn http_2_is_understood() {
 async fn stopping_finishes_what_runs_and_takes_nothing_more() {
     let engine = Engine::stocked().await;
     let server = start(&engine, |_| ()).await;
-    let mut idle = connect(&server, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let ask = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let (mut idle, mut late) = (connect(&server, ask).await, connect(&server, ask).await);
     until(&mut idle, "ok").await;
+    assert!(!until(&mut late, "ok").await.contains("connection: close"));
     let mut feed = connect(&server, "GET /v1/events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n").await;
     until(&mut feed, "data: ").await;
     let body = order("c", &[("A", 1)]);
@@ -132,8 +134,12 @@ async fn stopping_finishes_what_runs_and_takes_nothing_more() {
     until(&mut other, "100 Continue").await;
 
     server.stop.send(()).unwrap();
-    assert_eq!(rest(&mut idle).await, "");
     assert!(rest(&mut feed).await.ends_with("0\r\n\r\n"), "the stream ends in order");
+    // By now it is stopping. Who has not heard of it and sends is answered.
+    late.write_all(post(&body, body.len()).as_bytes()).await.unwrap();
+    let answer = rest(&mut late).await;
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(rest(&mut idle).await, "");
     running.write_all(end.as_bytes()).await.unwrap();
     let answer = rest(&mut running).await;
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("connection: close"), "{answer}");
