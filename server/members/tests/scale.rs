@@ -1,6 +1,6 @@
 //! The planner where it is largest: a thousand members, every slot's load, shards up to one per slot.
 //!
-//! Nothing is timed. `--nocapture` shows what docs/capacity.md tells.
+//! Nothing is timed. `--nocapture` shows what decision 0014 tells.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
