@@ -60,6 +60,16 @@ const METRICS: Server = Server {
 };
 /// Keeps a pod's namespaces.
 const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
+
+/// Stores that a real PD takes for its own: they beat and carry out what it schedules, and hold no data.
+const STORES: Server = Server {
+    name: "stores",
+    module: "e2e/servers/stores",
+    package: ".",
+    // As for PD: newer linkers of Go keep to themselves what its libraries link.
+    flags: &["-ldflags=-checklinkname=0 -s -w"],
+};
+
 /// Builds what is not built yet and prints where it is.
 pub(crate) fn run() -> Result<()> {
     for (_, path) in whole()? {
