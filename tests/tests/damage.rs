@@ -243,7 +243,7 @@ async fn a_damaged_table_is_told_of_and_never_read_past() {
                         // What the server has said before its answer may arrive after it.
                         until("the log to tell of it", async || {
                             let log = server.log();
-                            if log.contains("Checksum mismatch") { Ok(()) } else { Err(format!("it says {log}")) }
+                            if log.contains("rows are damaged") { Ok(()) } else { Err(format!("it says {log}")) }
                         })
                         .await;
                     }

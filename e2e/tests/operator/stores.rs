@@ -25,7 +25,7 @@ pub(crate) struct Stores {
     commands: String,
     client: reqwest::Client,
     // In the order in which they stop.
-    _stores: Process,
+    _running: Process,
     _pd: Process,
     _directory: TempDir,
 }
@@ -62,7 +62,7 @@ impl Stores {
         proxy.lead("shop-pd.orders.svc:2379", address);
         let pd_url = format!("http://{address}/pd/api/v1");
         let commands = format!("http://127.0.0.1:{command_port}");
-        Self { pd: pd_url, commands, client, _stores: stores, _pd: pd, _directory: directory }
+        Self { pd: pd_url, commands, client, _running: stores, _pd: pd, _directory: directory }
     }
 
     /// Tells the stores something.

@@ -242,7 +242,11 @@ fn failed(error: &fjall::Error) -> Error {
 /// The same, told where.
 fn failed_in(dir: &Path, error: &fjall::Error) -> Error {
     match failed(error) {
-        Error::Corrupt(what) => Error::Corrupt(format!("{}: {what}. Restore a backup", dir.display())),
+        Error::Corrupt(what) => {
+            // Whoever is answered may not be who can restore it.
+            tracing::error!(dir = %dir.display(), what, "rows are damaged");
+            Error::Corrupt(format!("{}: {what}. Restore a backup", dir.display()))
+        }
         other => other,
     }
 }
