@@ -73,14 +73,12 @@ pub fn next(facts: &Facts<'_>) -> Next {
         match store {
             // Gone for good: its pod follows, even when it is wanted again; it comes back with an empty volume.
             None if place == facts.there - 1 => return drop_last(facts, &leaving.pod),
-            None => return Next { leaving: None, ..next(&Facts { leaving: None, ..facts.clone() }) },
+            None => return next(&Facts { leaving: None, ..facts.clone() }),
             Some(store) if place < facts.asked && store.state == "Offline" => {
                 let why = format!("{} is wanted again, and stays", leaving.pod);
                 return Next { step: Step::LetStay(store.id), ..stay(Doing::changes("StoreStays", why)) };
             }
-            Some(_) if place < facts.asked => {
-                return Next { leaving: None, ..next(&Facts { leaving: None, ..facts.clone() }) };
-            }
+            Some(_) if place < facts.asked => return next(&Facts { leaving: None, ..facts.clone() }),
             Some(_) => {}
         }
     }
