@@ -43,8 +43,10 @@ pub const STORE_WAIT: Duration = Duration::from_secs(3);
 
 /// Longest try to have regions divided: PD itself waits for a minute.
 pub const DIVISION: Duration = Duration::from_secs(3);
-/// How often that is tried; the first copies of a new store take a while.
+/// How often that is tried; regions that PD moves just now are not divided.
 pub const DIVISION_TRIES: u32 = 20;
+/// Shortest time between two tries, seconds.
+pub const DIVISION_PAUSE_SECONDS: i64 = 5;
 
 /// How long a pod that is told to stop still serves, seconds: until every node has heard of it.
 pub const PRE_STOP_SECONDS: i64 = 5;

@@ -108,7 +108,7 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
                     databases.tikv.replicas = plan.replicas;
                 }
                 keep_copies(cluster, managed, &pd, seen).await;
-                divided = divide(cluster, managed, &pd, seen, stage).await;
+                divided = divide(cluster, managed, &pd, seen, stage, seconds(&context.clock)).await;
             }
             let built = build::objects(&next.cluster, stage);
             let applied = apply::apply(&context.client, &namespace, &uid, &built, &mut observed).await;
@@ -172,20 +172,24 @@ async fn divide(
     pd: &Pd<'_>,
     seen: Option<&Seen>,
     stage: Stage,
+    now: i64,
 ) -> Option<Division> {
     let before = cluster.status.as_ref().and_then(|status| status.store.as_ref()?.division.clone()).unwrap_or_default();
-    let due = stage.stored && !before.done && before.tries < limits::DIVISION_TRIES;
-    if !due || managed.copies() == 1 || seen.is_none_or(|seen| seen.up() < managed.copies() as usize) {
+    let wanted = stage.stored && managed.copies() > 1 && regions::due(&before, now);
+    if !wanted || seen.is_none_or(|seen| seen.up() < managed.copies() as usize) {
         return None;
     }
     let name = cluster.name_any();
     let divided = regions::divide(pd, cluster.spec.initial_shards);
-    match tokio::time::timeout(limits::DIVISION, divided).await {
-        Ok(Ok(true)) => return Some(Division { done: true, tries: before.tries + 1 }),
+    let divided = tokio::time::timeout(limits::DIVISION, divided).await;
+    let done = matches!(divided, Ok(Ok(true)));
+    match divided {
+        Ok(Ok(true)) => {}
         Ok(Ok(false)) | Err(_) => tracing::info!(name, "regions are not divided at the bounds of shards yet"),
         Ok(Err(error)) => tracing::warn!(name, %error, "regions are not divided at the bounds of shards yet"),
     }
-    Some(Division { done: false, tries: before.tries + 1 })
+    let last_try = jiff::Timestamp::from_second(now).unwrap_or_default().to_string();
+    Some(Division { done, tries: before.tries + 1, last_try })
 }
 
 /// An object that is somebody else's stands against the spec until a person has decided.

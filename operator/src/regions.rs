@@ -3,19 +3,28 @@
 //!
 //! A matter of speed alone: nothing waits for it, and PD divides what grows by itself.
 
+use ordermill_station::limits::{SHARDS_DEFAULT_SHARED, SLOTS};
 use serde_json::{Value, json};
 
 use crate::ask::Error;
+use crate::build::names::CLUSTER;
+use crate::crd::Division;
+use crate::limits::{DIVISION_PAUSE_SECONDS, DIVISION_TRIES};
 use crate::pd::Pd;
 
-/// How many shards a cluster on TiKV is made with that says nothing else.
-const SHARDS: u32 = 64;
-/// Slots of all shards.
-const SLOTS: u32 = 65_536;
-/// The cluster of a PD that the operator runs.
-const CLUSTER: u32 = 1;
 /// Bounds at most: each is a region that every store has to keep alive.
 const BOUNDS_MAX: u32 = 512;
+
+/// Whether it is still to be done.
+pub fn pending(before: &Division) -> bool {
+    !before.done && before.tries < DIVISION_TRIES
+}
+
+/// Whether it is to be tried at `now`, seconds since 1970: not at once again, as PD may still move copies.
+pub fn due(before: &Division, now: i64) -> bool {
+    let last = before.last_try.parse().map_or(0, jiff::Timestamp::as_second);
+    pending(before) && now - last >= DIVISION_PAUSE_SECONDS
+}
 
 /// Has PD divide regions at the bounds of shards, and keep them divided; whether all is done.
 pub async fn divide(pd: &Pd<'_>, shards: Option<u32>) -> Result<bool, Error> {
@@ -24,7 +33,7 @@ pub async fn divide(pd: &Pd<'_>, shards: Option<u32>) -> Result<bool, Error> {
         return Ok(false);
     }
     pd.label(&stay_divided()).await?;
-    Ok(pd.split(&bounds(shards.unwrap_or(SHARDS))).await? >= 100)
+    Ok(pd.split(&bounds(shards.unwrap_or(SHARDS_DEFAULT_SHARED))).await? >= 100)
 }
 
 /// The keys at which regions end: those of journals and of rows, of as many shards as there may be bounds for.
@@ -88,6 +97,16 @@ mod tests {
         assert_eq!(hex(&ordered(b"12345678")), "3132333435363738ff0000000000000000f7");
         let keys: [&[u8]; 6] = [b"", b"a", b"a\0", b"a\0\0\0\0\0\0\0", b"a\0\0\0\0\0\0\0\0", b"b"];
         assert!(keys.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
+    }
+
+    #[test]
+    fn it_is_tried_so_often_with_a_pause_between() {
+        let try_at = |tries, last: &str| Division { done: false, tries, last_try: last.to_owned() };
+        let now = "2026-03-01T10:00:05Z".parse::<jiff::Timestamp>().unwrap().as_second();
+        assert!(due(&Division::default(), now) && due(&try_at(19, "2026-03-01T10:00:00Z"), now));
+        assert!(!due(&try_at(1, "2026-03-01T10:00:01Z"), now));
+        assert!(!due(&try_at(DIVISION_TRIES, "2026-03-01T09:00:00Z"), now));
+        assert!(!pending(&Division { done: true, ..Division::default() }));
     }
 
     #[test]

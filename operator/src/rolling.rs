@@ -65,7 +65,7 @@ pub async fn pods_of(
 
 fn seen(pod: &v1::Pod, now_s: i64) -> Option<Pod> {
     let name = pod.name_any();
-    let ordinal = name.rsplit_once('-')?.1.parse().ok()?;
+    let ordinal = names::ordinal(&name)?;
     let status = pod.status.clone().unwrap_or_default();
     let condition = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
     let since = condition.and_then(|condition| condition.last_transition_time.clone()).map(|time| time.0);

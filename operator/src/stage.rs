@@ -10,7 +10,7 @@ use crate::build::{Stage, names};
 use crate::crd::{Managed, OrderCluster, OrderClusterStatus, UpgradeStatus};
 use crate::observe::Observed;
 use crate::pd::Seen;
-use crate::{ask, limits};
+use crate::{ask, limits, regions};
 
 /// What is asked of PD and TiKV, where the operator runs them.
 pub fn managed(cluster: &OrderCluster) -> Option<&Managed> {
@@ -59,12 +59,15 @@ pub fn look_again(cluster: &OrderCluster, status: &OrderClusterStatus) -> Durati
         return limits::UPGRADE_WAIT;
     }
     let usual = if cluster.spec.autoscaling.is_some() { limits::SCALE_LOOK } else { limits::RESYNC };
-    if managed(cluster).is_none() {
-        return usual;
-    }
+    let Some(managed) = managed(cluster) else { return usual };
     let so = |type_: &str| status.conditions.iter().any(|it| it.type_ == type_ && it.status == "True");
-    let whole = so("StoreReady") && so("StoresSettled");
-    if whole { limits::STORE_RESYNC.min(usual) } else { limits::STORE_WAIT }
+    let division = status.store.as_ref().and_then(|store| store.division.clone()).unwrap_or_default();
+    let divided = managed.copies() == 1 || !regions::pending(&division);
+    if divided && so("StoreReady") && so("StoresSettled") {
+        limits::STORE_RESYNC.min(usual)
+    } else {
+        limits::STORE_WAIT
+    }
 }
 
 #[cfg(test)]

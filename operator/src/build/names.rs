@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use crate::MANAGER;
 use crate::validate::Cluster;
 
+/// The number of a cluster on TiKV that has it for itself, or that says no other.
+pub const CLUSTER: u32 = 1;
 /// Where members listen for requests.
 pub const HTTP_PORT: i32 = 8080;
 /// Where members listen for each other.
@@ -95,6 +97,11 @@ pub fn all_owned() -> String {
 /// The selector as a text, for the scale subresource.
 pub fn selector_text(cluster: &str) -> String {
     text(&selector(cluster))
+}
+
+/// The number of a pod of a StatefulSet.
+pub fn ordinal(pod: &str) -> Option<i32> {
+    pod.rsplit_once('-')?.1.parse().ok()
 }
 
 /// A selector as a text.

@@ -29,7 +29,7 @@ pub(super) fn toml(cluster: &Cluster) -> String {
             let endpoints = external.map_or(own, |external| external.pd_endpoints.clone());
             set("store", text("tikv"));
             set("pd-endpoints", Some(Value::Array(endpoints.into_iter().map(Value::String).collect())));
-            set("cluster-id", number(Some(external.map_or(1, |external| external.cluster_id))));
+            set("cluster-id", number(Some(external.map_or(names::CLUSTER, |external| external.cluster_id))));
             set("peer-listen", text(&format!("0.0.0.0:{}", names::PEER_PORT)));
             let mut tls = |name: &str, secret: &Option<String>, directory: &str| {
                 if secret.is_some() {

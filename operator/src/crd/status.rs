@@ -143,6 +143,10 @@ pub struct Division {
     pub done: bool,
     /// How often it was tried; after 20 times PD is left to divide what grows by itself.
     pub tries: u32,
+
+    /// When it was tried last.
+    #[serde(default)]
+    pub last_try: String,
 }
 
 /// A store that leaves. It is here before PD hears of it, and for as long: only such a one is let back.

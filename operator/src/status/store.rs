@@ -19,13 +19,11 @@ pub(super) struct Told {
 pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
     let managed = stage::managed(facts.cluster)?;
     let (pd, tikv) = (managed.pd.replicas, managed.tikv.replicas);
-    let before = facts.cluster.status.as_ref().and_then(|status| status.store.clone()).unwrap_or_default();
-    let before = StoreStatus {
-        leaving: facts.plan.map_or(before.leaving.clone(), |plan| plan.leaving.clone()),
-        restart: facts.plan.map_or(before.restart.clone(), |plan| plan.restart.clone()),
-        division: facts.divided.clone().or(before.division.clone()),
-        ..before
-    };
+    let mut before = facts.cluster.status.as_ref().and_then(|status| status.store.clone()).unwrap_or_default();
+    if let Some(plan) = facts.plan {
+        (before.leaving, before.restart) = (plan.leaving.clone(), plan.restart.clone());
+    }
+    before.division = facts.divided.clone().or(before.division);
     let stores = facts.plan.map(|plan| match &plan.doing {
         Doing::Settled => {
             ("True", plan.doing.reason(), format!("There are {} stores, and each is as asked.", plan.replicas))

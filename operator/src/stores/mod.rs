@@ -33,16 +33,8 @@ pub enum Doing {
 }
 
 impl Doing {
-    fn changes(reason: &'static str, why: impl Into<String>) -> Self {
+    fn not(reason: &'static str, why: impl Into<String>) -> Self {
         Self::Not { reason, why: why.into() }
-    }
-
-    fn waits(reason: &'static str, why: impl Into<String>) -> Self {
-        Self::changes(reason, why)
-    }
-
-    fn refuses(reason: &'static str, why: impl Into<String>) -> Self {
-        Self::changes(reason, why)
     }
 
     /// Why, in a word.
@@ -144,7 +136,7 @@ impl Plan {
                 Ok(hurt) => {
                     self.leaving = None;
                     self.doing =
-                        Doing::refuses("RegionsHurt", format!("{hurt} regions lack a copy, and no store may leave"));
+                        Doing::not("RegionsHurt", format!("{hurt} regions lack a copy, and no store may leave"));
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -160,7 +152,7 @@ impl Plan {
             if matches!(error, ask::Error::Refused { .. }) && matches!(self.shrink, shrink::Step::TakeOff(_)) {
                 self.leaving = None;
             }
-            self.doing = Doing::refuses("PdRefuses", error.to_string());
+            self.doing = Doing::not("PdRefuses", error.to_string());
         }
         let asked = match &self.restarting {
             restart::Step::Nothing | restart::Step::Delete(_) => Ok(()),
@@ -181,7 +173,7 @@ impl Plan {
             }
         };
         if let Err(error) = asked {
-            self.doing = Doing::refuses("PdRefuses", error.to_string());
+            self.doing = Doing::not("PdRefuses", error.to_string());
         }
         if let (Doing::Not { reason: "StoreLeaves", why }, Some(leaving)) = (&mut self.doing, &self.leaving)
             && let Some((percent, seconds)) = pd.progress(leaving.id).await

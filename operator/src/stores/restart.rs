@@ -5,6 +5,7 @@
 //! Remembered is only which store the operator itself has asked to lead nothing, so that it never asks for ever.
 
 use super::Doing;
+use crate::build::names;
 use crate::crd::Restart;
 use crate::pd::Store;
 use crate::upgrade::Pod;
@@ -49,24 +50,33 @@ pub enum Step {
 }
 
 fn waits(why: impl Into<String>) -> Next {
-    Next { step: Step::Nothing, doing: Doing::changes("Restarting", why) }
+    Next { step: Step::Nothing, doing: Doing::not("Restarting", why) }
+}
+
+/// A pod is made anew.
+fn anew(pod: &Pod, why: &str) -> Next {
+    Next { step: Step::Delete(pod.name.clone()), ..waits(format!("{} is made anew{why}", pod.name)) }
+}
+
+/// A store is to lead nothing.
+fn evict(store: u64, pod: &Pod) -> Next {
+    let doing = Doing::not("EvictingLeaders", format!("{} gives away the regions that it leads", pod.name));
+    Next { step: Step::Evict(store, pod.name.clone()), doing }
 }
 
 /// The next step.
 pub fn next(facts: &Facts<'_>) -> Next {
     let store = |pod: &str| facts.stores.into_iter().flatten().find(|store| !store.gone() && store.pod() == pod);
     let Some(revision) = facts.revision else {
-        let doing =
-            facts.restart.map_or(Doing::Settled, |_| Doing::waits("Restarting", "Kubernetes has not looked yet"));
+        let doing = facts.restart.map_or(Doing::Settled, |_| Doing::not("Restarting", "Kubernetes has not looked yet"));
         return Next { step: Step::Nothing, doing };
     };
     let old = |pod: &Pod| pod.revision != revision;
     if let Some((restart, seconds)) = facts.restart {
         let id = restart.id;
         let Some(pod) = facts.pods.iter().find(|pod| pod.name == restart.pod) else {
-            let number = restart.pod.rsplit('-').next().and_then(|number| number.parse::<i32>().ok());
             // It left for good while it was to start anew.
-            if number.is_none_or(|number| number >= facts.replicas) {
+            if names::ordinal(&restart.pod).is_none_or(|number| number >= facts.replicas) {
                 return Next { step: Step::LetLead(id), ..waits(format!("{} has gone", restart.pod)) };
             }
             return waits(format!("{} starts", restart.pod));
@@ -84,17 +94,16 @@ pub fn next(facts: &Facts<'_>) -> Next {
         }
         let leads = store(&pod.name).map_or(0, |store| store.leaders);
         if !pod.ready || leads == 0 && facts.stores.is_some() || seconds >= facts.patience {
-            return Next { step: Step::Delete(pod.name.clone()), ..waits(format!("{} is made anew", pod.name)) };
+            return anew(pod, "");
         }
-        let doing = Doing::changes("EvictingLeaders", format!("{} gives away the regions that it leads", pod.name));
-        return Next { step: Step::Evict(id, pod.name.clone()), doing };
+        return evict(id, pod);
     }
     let Some(pod) = facts.pods.iter().rev().find(|pod| old(pod)) else {
         return Next { step: Step::Nothing, doing: Doing::Settled };
     };
     if let Some(dead) = facts.pods.iter().find(|pod| old(pod) && !pod.ready) {
-        let step = if dead.stopping { Step::Nothing } else { Step::Delete(dead.name.clone()) };
-        return Next { step, ..waits(format!("{} is made anew: it does not run", dead.name)) };
+        let next = anew(dead, ": it does not run");
+        return if dead.stopping { Next { step: Step::Nothing, ..next } } else { next };
     }
     if let Some(other) = facts.pods.iter().find(|pod| !pod.ready || pod.stopping) {
         return waits(format!("{} starts", other.name));
@@ -109,11 +118,8 @@ pub fn next(facts: &Facts<'_>) -> Next {
     }
     let takers = stores.iter().any(|store| store.state == "Up" && store.pod() != pod.name);
     match store(&pod.name) {
-        Some(store) if takers && facts.patience > 0 && store.leaders > 0 => Next {
-            step: Step::Evict(store.id, pod.name.clone()),
-            doing: Doing::changes("EvictingLeaders", format!("{} gives away the regions that it leads", pod.name)),
-        },
-        _ => Next { step: Step::Delete(pod.name.clone()), ..waits(format!("{} is made anew", pod.name)) },
+        Some(store) if takers && facts.patience > 0 && store.leaders > 0 => evict(store.id, pod),
+        _ => anew(pod, ""),
     }
 }
 

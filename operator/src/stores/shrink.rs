@@ -64,7 +64,7 @@ pub fn next(facts: &Facts<'_>) -> Next {
     let Some(stores) = facts.stores else {
         // More can come without PD; whether one can go only PD knows.
         let waits = facts.asked < facts.there || facts.leaving.is_some();
-        let doing = if waits { Doing::waits("PdSilent", "PD does not say how the stores are") } else { Doing::Settled };
+        let doing = if waits { Doing::not("PdSilent", "PD does not say how the stores are") } else { Doing::Settled };
         return Next { replicas: facts.there.max(facts.asked), ..stay(doing) };
     };
     if let Some(leaving) = facts.leaving {
@@ -76,7 +76,7 @@ pub fn next(facts: &Facts<'_>) -> Next {
             None => return next(&Facts { leaving: None, ..facts.clone() }),
             Some(store) if place < facts.asked && store.state == "Offline" => {
                 let why = format!("{} is wanted again, and stays", leaving.pod);
-                return Next { step: Step::LetStay(store.id), ..stay(Doing::changes("StoreStays", why)) };
+                return Next { step: Step::LetStay(store.id), ..stay(Doing::not("StoreStays", why)) };
             }
             Some(_) if place < facts.asked => return next(&Facts { leaving: None, ..facts.clone() }),
             Some(_) => {}
@@ -89,15 +89,15 @@ pub fn next(facts: &Facts<'_>) -> Next {
     // A store that is none of our pods' may be any pod's, under another name.
     if let Some(stranger) = stores.iter().find(|store| !store.gone() && ordinal(facts.set, store.pod()).is_none()) {
         let why = format!("store {} is at {}, which is no pod of {}", stranger.id, stranger.address, facts.set);
-        return stay(Doing::refuses("UnknownStore", why));
+        return stay(Doing::not("UnknownStore", why));
     }
     match stores.iter().find(|store| !store.gone() && store.pod() == last) {
         None => drop_last(facts, &last),
         Some(store) if store.state == "Offline" => {
-            stay(Doing::changes("StoreLeaves", format!("what {last} holds is moved off it")))
+            stay(Doing::not("StoreLeaves", format!("what {last} holds is moved off it")))
         }
         Some(_) if facts.restarting => {
-            stay(Doing::waits("Restarting", format!("{last} leaves once all have started anew")))
+            stay(Doing::not("Restarting", format!("{last} leaves once all have started anew")))
         }
         Some(store) => take_off(facts, stores, store),
     }
@@ -108,7 +108,7 @@ fn drop_last(facts: &Facts<'_>, pod: &str) -> Next {
         replicas: facts.there - 1,
         leaving: None,
         step: Step::Drop(pod.to_owned()),
-        doing: Doing::changes("StoreGone", format!("{pod} holds nothing any more, and goes")),
+        doing: Doing::not("StoreGone", format!("{pod} holds nothing any more, and goes")),
     }
 }
 
@@ -119,17 +119,17 @@ fn take_off(facts: &Facts<'_>, stores: &[Store], store: &Store) -> Next {
     if up < facts.copies {
         let (pod, copies) = (store.pod(), facts.copies);
         let why = format!("PD keeps {copies} copies of each row, and without {pod} {up} stores would be up");
-        return refuse(Doing::refuses("NoHeadroom", why));
+        return refuse(Doing::not("NoHeadroom", why));
     }
     if let Some(away) = others.clone().find(|other| ["Disconnected", "Down"].contains(&other.state.as_str())) {
         let why = format!("PD does not hear {}, and another one must not leave now", away.pod());
-        return refuse(Doing::refuses("StoresAway", why));
+        return refuse(Doing::not("StoresAway", why));
     }
     Next {
         replicas: facts.there,
         leaving: Some(Leaving { id: store.id, pod: store.pod().to_owned() }),
         step: Step::TakeOff(store.id),
-        doing: Doing::changes("StoreLeaves", format!("what {} holds is moved off it", store.pod())),
+        doing: Doing::not("StoreLeaves", format!("what {} holds is moved off it", store.pod())),
     }
 }
 
