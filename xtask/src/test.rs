@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that can be tested, suite by suite, with the time each took.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -50,16 +51,21 @@ const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
 });
 
 fn processes(arguments: &Arguments, wanted: impl Fn(&Executable) -> bool) -> Result<()> {
-    executables::binaries()?;
     servers::describe(arguments);
-    let environment = servers::environment(arguments)?;
-    executables::run(
-        &executables::tests()?,
-        |test| test.package == PROCESSES && wanted(test),
-        |command| {
-            command.envs(environment.clone());
-        },
-    )
+    started(servers::environment(arguments)?, &[], |test| test.package == PROCESSES && wanted(test))
+}
+
+/// Runs tests that start the binaries and what `environment` names, with `arguments` of their runner's.
+fn started<N: AsRef<OsStr>, V: AsRef<OsStr>>(
+    environment: impl IntoIterator<Item = (N, V)>,
+    arguments: &[&str],
+    wanted: impl Fn(&Executable) -> bool,
+) -> Result<()> {
+    executables::binaries()?;
+    let environment: Vec<_> = environment.into_iter().collect();
+    executables::run(&executables::tests()?, wanted, |command| {
+        command.envs(environment.iter().map(|(name, value)| (name, value))).args(arguments);
+    })
 }
 
 /// The files of these tests: the store's conformance, processes, faults.
@@ -81,24 +87,17 @@ const KUBERNETES: Suite = ("a Kubernetes for the tests", |_| kubernetes::whole()
 
 /// The CRD and the operator on a real API server.
 const OPERATOR: Suite = ("the operator on Kubernetes", |arguments| {
-    executables::binaries()?;
-    let environment = (kubernetes::environment()?, servers::environment(arguments)?);
-    let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target != NODES_TESTS;
-    executables::run(&executables::tests()?, wanted, |command| {
-        command.envs(environment.0.clone()).envs(environment.1.clone());
-    })
+    let started_from = kubernetes::environment()?.map(|(name, place)| (name, place.into()));
+    let environment = servers::environment(arguments)?.into_iter().chain(started_from);
+    started(environment, &[], |test| test.package == KUBERNETES_TESTS && test.target != NODES_TESTS)
 });
 
 /// Orders on a Kubernetes with nodes: brought up for it unless it is up, and ended unless it was. Needs root.
 const NODES: Suite = ("orders on Kubernetes", |arguments| {
-    executables::binaries()?;
-    let environment = (kubernetes::whole()?, servers::environment(arguments)?);
-    let wanted = |test: &Executable| test.package == KUBERNETES_TESTS && test.target == NODES_TESTS;
-    executables::run(&executables::tests()?, wanted, |command| {
-        command.envs(environment.0.clone()).envs(environment.1.clone());
-        // How long everything took is worth seeing when it went well, too.
-        command.arg("--nocapture");
-    })
+    let started_from = kubernetes::whole()?.into_iter().map(|(name, place)| (name, place.into()));
+    let environment = servers::environment(arguments)?.into_iter().chain(started_from);
+    // How long everything took is worth seeing when it went well, too.
+    started(environment, &["--nocapture"], |test| test.package == KUBERNETES_TESTS && test.target == NODES_TESTS)
 });
 
 /// One short round of the benchmark: that it works, that what it leaves passes the audit, that no ratio has collapsed.

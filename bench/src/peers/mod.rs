@@ -9,7 +9,7 @@ mod restate;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -19,6 +19,10 @@ use crate::requests::{Wire, Workload};
 use crate::shape::{self, Orders};
 
 pub(crate) use disk::disk;
+
+/// How long a peer may take to come up, and how often it is looked at.
+const UP_WITHIN: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Where the programs of the peers are; one that is not named is not measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -80,15 +84,9 @@ async fn with_postgres(programs: &Path, services: &Path, round: Round, figures: 
     let postgres = postgres::Postgres::start(programs).await?;
     let server = postgres.server(services)?;
     load::stock(server.address, round.plenty).await?;
-    let load = |orders, first| round.load(server.address, Wire::Orders, orders, first);
-    let spread = load(Orders::Spread, 1 << 32).run().await?;
-    ensure!(spread.confirmed == spread.count, "every order can be met");
-    figures.add("postgres_per_s", spread.per_s);
-    figures.add("postgres_p99_ms", spread.ms(0.99));
-    let hot = load(Orders::Hot, 2 << 32).run().await?;
-    figures.add("postgres_hot_per_s", hot.per_s);
+    let confirmed = over_http("postgres", server.address, Wire::Orders, round, figures).await?;
     let held = load::held(server.address, shape::HOT).await?;
-    ensure!(held == hot.confirmed, "Postgres holds {held} units for {} orders", hot.confirmed);
+    ensure!(held == confirmed, "Postgres holds {held} units for {confirmed} orders");
     drop(server);
     let direct = postgres.direct(round, Orders::Spread, 3 << 32).await?;
     figures.add("postgres_direct_per_s", direct.per_s);
@@ -100,14 +98,32 @@ async fn with_postgres(programs: &Path, services: &Path, round: Round, figures: 
 async fn with_restate(program: &Path, services: &Path, round: Round, figures: &mut Figures) -> Result<()> {
     let restate = restate::Restate::start(program, services).await?;
     restate.set(shape::HOT, round.plenty).await?;
-    let load = |orders, first| round.load(restate.ingress, Wire::Restate, orders, first);
-    let spread = load(Orders::Spread, 1 << 32).run().await?;
-    ensure!(spread.confirmed == spread.count, "every order can be met");
-    figures.add("restate_per_s", spread.per_s);
-    figures.add("restate_p99_ms", spread.ms(0.99));
-    let hot = load(Orders::Hot, 2 << 32).run().await?;
-    figures.add("restate_hot_per_s", hot.per_s);
+    let confirmed = over_http("restate", restate.ingress, Wire::Restate, round, figures).await?;
     let held = restate.held(shape::HOT).await?;
-    ensure!(held == hot.confirmed, "Restate holds {held} units for {} orders", hot.confirmed);
+    ensure!(held == confirmed, "Restate holds {held} units for {confirmed} orders");
     Ok(())
+}
+
+/// Measures orders over HTTP, then those that all want the same item; how many of these were confirmed.
+async fn over_http(peer: &str, address: SocketAddr, wire: Wire, round: Round, figures: &mut Figures) -> Result<u64> {
+    let spread = round.load(address, wire, Orders::Spread, 1 << 32).run().await?;
+    ensure!(spread.confirmed == spread.count, "every order can be met");
+    figures.add(&format!("{peer}_per_s"), spread.per_s);
+    figures.add(&format!("{peer}_p99_ms"), spread.ms(0.99));
+    let hot = round.load(address, wire, Orders::Hot, 2 << 32).run().await?;
+    figures.add(&format!("{peer}_hot_per_s"), hot.per_s);
+    Ok(hot.confirmed)
+}
+
+/// Tries until a peer that was started answers.
+#[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+async fn until<T, F: Future<Output = Result<T>>>(what: &str, mut tried: impl FnMut() -> F) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match tried().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if begun.elapsed() > UP_WITHIN => return Err(error.context(format!("{what} did not come up"))),
+            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ordermill_api::NewOrder;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, Statement};
 
-use super::Round;
+use super::{Round, until};
 use crate::load::{self, Outcome};
 use crate::server::{self, Server};
 use crate::shape::{self, Orders};
@@ -22,8 +22,6 @@ use crate::shape::{self, Orders};
 /// The account that Debian's package makes: Postgres refuses to run as root.
 const ACCOUNT: &str = "postgres";
 const SCHEMA: &str = include_str!("postgres.sql");
-/// How long it may take to come up.
-const UP_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running Postgres; it ends with this value.
 #[derive(Debug)]
@@ -42,7 +40,6 @@ impl Drop for Postgres {
 
 impl Postgres {
     /// A new one, with the tables.
-    #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
     pub(super) async fn start(programs: &Path) -> Result<Self> {
         // On a disk, and in a place that every account can reach.
         let dir = tempfile::Builder::new().prefix("ordermill-postgres-").tempdir_in("/var/tmp")?;
@@ -64,14 +61,7 @@ impl Postgres {
             server.args(["-c", &setting]);
         }
         let postgres = Self { child: server.spawn().context("Postgres cannot be started")?, dir };
-        let begun = Instant::now();
-        let client = loop {
-            match postgres.connect().await {
-                Ok(client) => break client,
-                Err(error) if begun.elapsed() > UP_WITHIN => return Err(error.context("Postgres did not come up")),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
+        let client = until("Postgres", || postgres.connect()).await?;
         client.batch_execute(SCHEMA).await?;
         Ok(postgres)
     }

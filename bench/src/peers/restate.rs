@@ -3,16 +3,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use super::until;
 use crate::client::Connection;
 use crate::server::{self, Server};
-
-/// How long it may take to come up.
-const UP_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running Restate; it ends with this value.
 #[derive(Debug)]
@@ -93,16 +90,4 @@ impl Restate {
 /// An address that nobody listens at now.
 fn free() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
-async fn until<F: Future<Output = Result<()>>>(what: &str, mut tried: impl FnMut() -> F) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        match tried().await {
-            Ok(()) => return Ok(()),
-            Err(error) if begun.elapsed() > UP_WITHIN => return Err(error.context(format!("{what} did not come up"))),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
 use ordermill_e2e::{Operator, Process, free_port, until, variable};
-use ordermill_operator::OrderCluster;
 use serde_json::json;
 
 use crate::world::{ORDERS, World};
@@ -115,24 +113,12 @@ async fn pd_is_formed_then_tikv_then_members_and_a_pd_without_its_volume_founds_
     assert_eq!((told.stores.len(), told.stores[0].state.as_str()), (1, "Up"));
     store.check();
 
-    // Looked at again, and not one write.
-    let clusters = world.api::<OrderCluster>(ORDERS);
-    let poke = async |label: &str| {
-        let seen = control_plane.audit().reconciliations();
-        let label = json!({"metadata": {"labels": {"poked": label}}});
-        clusters.patch("shop", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
-        until("it is looked at", async || (control_plane.audit().reconciliations() > seen).then_some(())).await;
-    };
-    poke("1").await;
-    let writes = control_plane.audit().writes().len();
-    poke("2").await;
-    poke("3").await;
-    assert_eq!(control_plane.audit().writes().len(), writes, "{:?}", control_plane.audit().writes());
+    world.is_left_alone(&control_plane).await;
 
     // PD that does not answer takes nothing away; started again, it finds itself.
     proxy.forget("shop-pd.orders.svc:2379");
     assert!(pd.stop());
-    poke("4").await;
+    world.poke(&control_plane, "4").await;
     let lost = world.becomes("shop", "PdUnreachable").await.status.unwrap();
     assert!(lost.store.unwrap().bootstrapped);
     assert!(world.set("shop").await.is_some() && world.set("shop-tikv").await.is_some());

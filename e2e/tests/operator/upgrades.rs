@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::{Value, json};
@@ -69,12 +68,7 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
 
     // It stays so, and nothing is written.
     let clusters = world.api::<OrderCluster>(ORDERS);
-    let poke = async |label: &str| {
-        let seen = control_plane.audit().reconciliations();
-        let label = json!({"metadata": {"labels": {"poked": label}}});
-        clusters.patch("shop", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
-        until("it is looked at", async || (control_plane.audit().reconciliations() > seen).then_some(())).await;
-    };
+    let poke = async |label: &str| world.poke(&control_plane, label).await;
     // What was under way may still be written; then nothing is.
     until("nothing more is written", async || {
         let writes = control_plane.audit().writes().len();

@@ -38,6 +38,23 @@ impl World {
         (control_plane, Self { client }, Proxy::start().await)
     }
 
+    /// Changes what does not matter about `shop`, and waits until the operator has looked at it.
+    pub(crate) async fn poke(&self, control_plane: &ControlPlane, label: &str) {
+        let seen = control_plane.audit().reconciliations();
+        let label = json!({"metadata": {"labels": {"poked": label}}});
+        self.api::<OrderCluster>(ORDERS).patch("shop", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+        until("it is looked at", async || (control_plane.audit().reconciliations() > seen).then_some(())).await;
+    }
+
+    /// Looked at again, and not one write.
+    pub(crate) async fn is_left_alone(&self, control_plane: &ControlPlane) {
+        self.poke(control_plane, "1").await;
+        let writes = control_plane.audit().writes().len();
+        self.poke(control_plane, "2").await;
+        self.poke(control_plane, "3").await;
+        assert_eq!(control_plane.audit().writes().len(), writes, "{:?}", control_plane.audit().writes());
+    }
+
     pub(crate) fn api<K>(&self, namespace: &str) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderValue, Method, Request, Uri, Version, header};
-use axum::middleware;
+use axum::http::{Method, Request, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post, put};
 use ordermill_admission::Admission;
@@ -79,16 +77,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router {
         router = route(router, path, methods);
     }
     let unknown = axum::routing::any(unknown_path).layer(Measured::layer(&measures, "unknown"));
-    let parting = middleware::map_response_with_state(Arc::clone(app), part);
-    router.fallback_service(unknown.with_state(Arc::clone(app))).with_state(Arc::clone(app)).layer(parting)
-}
-
-/// Once the server is stopping, every answer asks its client to come back by another connection: HTTP/2 has its own way.
-async fn part(State(app): State<Arc<App>>, version: Version, mut answer: Response) -> Response {
-    if *app.stopping.borrow() && version < Version::HTTP_2 {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    answer
+    router.fallback_service(unknown.with_state(Arc::clone(app))).with_state(Arc::clone(app))
 }
 
 async fn unknown_path(uri: Uri) -> Failure {

@@ -1,5 +1,5 @@
-//! Around every route: the request's id and span, its count and latency, and the net under it
-//! that turns a bug into a problem.
+//! Around every route: the request's id and span, its count and latency, the net under it that turns a bug into a
+//! problem, and the word that a server which is stopping closes the connection.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
@@ -153,7 +153,7 @@ where
         let around = self.around.clone();
         let began = around.measures.app.config.clock.elapsed();
         let id = around.measures.request_id(&request);
-        let method = method_index(request.method());
+        let (method, version) = (method_index(request.method()), request.version());
         let span = tracing::debug_span!(
             "request",
             method = METHODS[method],
@@ -174,7 +174,12 @@ where
                     Err(panic) => failed(&*panic, &around, &id),
                 },
             };
-            Ok(around.finish(response, id, method, began, &inside))
+            let mut response = around.finish(response, id, method, began, &inside);
+            // HTTP/2 has a way of its own.
+            if version < Version::HTTP_2 && *around.measures.app.stopping.borrow() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         };
         Box::pin(run.instrument(span))
     }

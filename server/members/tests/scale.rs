@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use ordermill_members::{Formats, Incarnation, Map, Member, MemberView, Plan, Policy, Reason, ShardView, State, plan};
+use ordermill_order::Partition;
 use ordermill_station::limits;
 
 const MEMBERS: u64 = 1_000;
@@ -33,23 +34,15 @@ fn slots() -> Vec<u64> {
     let thousandths = (COMMANDS_PER_S * 1_000) as f64;
     let mut slots = vec![thousandths / 3.0 / f64::from(limits::SLOTS); limits::SLOTS as usize];
     for item in 0..ITEMS {
-        let slot = scattered(item) % u64::from(limits::SLOTS);
+        let slot = Partition::of_item("", &format!("sku-{item}")).slot;
         slots[slot as usize] += thousandths * 2.0 / 3.0 * weight(item) / total;
     }
     slots.into_iter().map(|load| load as u64).collect()
 }
 
-/// Scatters numbers evenly and the same way each time (the finalizer of SplitMix64).
-fn scattered(number: u64) -> u64 {
-    let mut z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
 impl Cluster {
-    fn new(shards: u32) -> Self {
-        let (map, slots) = (Map::first(shards, 1), slots());
+    fn new(shards: u32, slots: &[u64]) -> Self {
+        let map = Map::first(shards, 1);
         let load = |first: u16, last: u16| slots[first as usize..=last as usize].iter().sum();
         let loads = map.shards.iter().map(|shard| load(shard.range.first, shard.range.last)).collect();
         let mut cluster = Self { map, members: Vec::new(), loads, age_ms: 1, moves: 0, plans: 0 };
@@ -123,8 +116,9 @@ impl Cluster {
 
 #[test]
 fn a_thousand_members_are_level_and_a_lost_one_is_replaced_at_once() {
+    let slots = slots();
     for shards in [4_096, limits::SHARDS_SHARED_MAX, limits::SLOTS] {
-        let mut cluster = Cluster::new(shards);
+        let mut cluster = Cluster::new(shards, &slots);
         assert_eq!(cluster.step().moves.len(), shards as usize, "all get an owner at once");
         let (_, first) = cluster.spread();
         cluster.moves = 0;
@@ -164,8 +158,7 @@ fn a_thousand_members_are_level_and_a_lost_one_is_replaced_at_once() {
 
 #[test]
 fn the_largest_map_fits_into_a_value_of_the_store() {
-    let mut cluster = Cluster::new(limits::SHARDS_SHARED_MAX);
-    cluster.step();
+    let mut cluster = Cluster::new(limits::SHARDS_SHARED_MAX, &vec![0; limits::SLOTS as usize]);
     // As long as its entries can get: all were split from others, have moved, and are on their way.
     for shard in &mut cluster.map.shards {
         shard.parent = Some(ordermill_members::Parent { shard: shard.id, number: u64::MAX >> 8 });
