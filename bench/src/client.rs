@@ -36,9 +36,11 @@ impl Connection {
     pub(crate) async fn call(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, &[u8])> {
         use std::io::Write as _;
         self.request.clear();
+        // Not of nothing: a peer refuses that.
+        let of_body = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
         write!(
             self.request,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{of_body}{headers}content-length: {}\r\n\r\n{body}",
             body.len()
         )?;
         self.stream.write_all(&self.request).await?;

@@ -7,11 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hdrhistogram::Histogram;
+use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use crate::client::Connection;
 use crate::requests::{Answer, Requests, Wire, Workload};
 use crate::shape;
+
+/// How long a server may not be ready for an item, and how often it is asked meanwhile.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a load has brought.
 #[derive(Debug)]
@@ -157,20 +162,31 @@ pub(crate) async fn stock(address: SocketAddr, hot_on_hand: u64) -> Result<()> {
     Ok(())
 }
 
-/// Sets one item.
+/// Sets one item; a server that is not ready for it is asked again for a while.
+#[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
 pub(crate) async fn put_item(connection: &mut Connection, sku: &str, on_hand: u64) -> Result<()> {
-    let body = format!(r#"{{"on_hand":{on_hand}}}"#);
-    let (status, answer) = connection.call("PUT", &format!("/v1/items/{sku}"), "", &body).await?;
-    if !matches!(status, 200 | 201) {
-        bail!("item {sku} was answered {status}: {}", String::from_utf8_lossy(answer));
+    let (path, body) = (format!("/v1/items/{sku}"), format!(r#"{{"on_hand":{on_hand}}}"#));
+    let begun = Instant::now();
+    loop {
+        let (status, answer) = connection.call("PUT", &path, "", &body).await?;
+        match status {
+            200 | 201 => return Ok(()),
+            503 if begun.elapsed() < READY_WITHIN => {}
+            _ => bail!("item {sku} was answered {status}: {}", String::from_utf8_lossy(answer)),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
     }
-    Ok(())
 }
 
 /// How many units of an item are held.
 pub(crate) async fn held(address: SocketAddr, sku: &str) -> Result<u64> {
     let mut connection = Connection::open(address).await?;
     let (_, answer) = connection.call("GET", &format!("/v1/items/{sku}"), "", "").await?;
-    let item: ordermill_api::Item = serde_json::from_slice(answer).context("an item")?;
+    // A peer tells less of an item.
+    #[derive(Deserialize)]
+    struct Item {
+        held: u64,
+    }
+    let item: Item = serde_json::from_slice(answer).context("an item")?;
     Ok(item.held)
 }

@@ -210,8 +210,10 @@ async fn memory(arguments: &Arguments, shards: u32, figures: &mut Figures) -> Re
     let (rested, before) = (server.memory_mib("VmRSS")?, server.usage().await?);
     imported(&server, 0, arguments.open_orders).await?;
     let each = server.flushed().await?.since(before, arguments.open_orders as f64);
-    figures.add("written_bytes", each.written_bytes);
-    figures.add("written_of_journal", each.written_bytes / each.journal_bytes);
+    if each.written_bytes > 0.0 {
+        figures.add("written_bytes", each.written_bytes);
+        figures.add("written_of_journal", each.written_bytes / each.journal_bytes);
+    }
     let resident = server.memory_mib("VmRSS")?;
     figures.add("resident_mib", resident);
     figures.add("kept_bytes", (resident - rested) * f64::from(1 << 20) / arguments.open_orders as f64);

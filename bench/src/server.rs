@@ -2,11 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::{major, minor};
 use tempfile::TempDir;
 
 use crate::client::Connection;
@@ -18,6 +20,8 @@ pub(crate) const FLUSHED_AFTER: Duration = Duration::from_secs(12);
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// What the kernel counts of the disk that its data is on, where it does.
+    disk: Option<PathBuf>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// From its start until it said that it is ready.
@@ -35,7 +39,7 @@ pub(crate) struct Usage {
     pub(crate) fsyncs: f64,
     /// Bytes of the journal.
     pub(crate) journal_bytes: f64,
-    /// Bytes that it has had written to disks.
+    /// Bytes that were written to the disk which has its data, by whomever; 0 where they are not counted.
     pub(crate) written_bytes: f64,
 }
 
@@ -79,6 +83,13 @@ pub(crate) fn fresh() -> Result<TempDir> {
     Ok(tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?)
 }
 
+/// Where the kernel counts what is written to the disk that a directory is on; None of one that is on no disk of its own.
+fn disk(dir: &Path) -> Result<Option<PathBuf>> {
+    let device = dir.metadata()?.dev();
+    let disk = PathBuf::from(format!("/sys/dev/block/{}:{}/stat", major(device), minor(device)));
+    Ok(disk.is_file().then_some(disk))
+}
+
 /// The machine's memory, MiB.
 pub(crate) fn memory_total_mib() -> u64 {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -92,7 +103,9 @@ impl Server {
         let mut command = Command::new(sibling("ordermill")?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--shards", &shards.to_string()]);
         command.arg("--data-dir").arg(dir);
-        Self::start(command)
+        let mut server = Self::start(command)?;
+        server.disk = disk(dir)?;
+        Ok(server)
     }
 
     /// A member of a cluster on the PD at `pd_endpoints`: of this build, or `program`.
@@ -123,7 +136,7 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening on http://");
         let address = address.with_context(|| format!("the server did not start: {command:?}"))?.parse()?;
-        Ok(Self { child, address, ready_after: begun.elapsed() })
+        Ok(Self { child, disk: None, address, ready_after: begun.elapsed() })
     }
 
     /// Ends it as a crash would.
@@ -175,10 +188,13 @@ impl Server {
         self.usage().await
     }
 
+    /// Of the disk, not of the process: what a process has made dirty is counted in folios, of which an append that is
+    /// made durable fills a small part, and the next one makes the same folio dirty again.
     fn written_bytes(&self) -> Result<f64> {
-        let io = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
-        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-        Ok(line.context("the kernel counts no bytes written")?.parse()?)
+        let Some(disk) = &self.disk else { return Ok(0.0) };
+        let counts = std::fs::read_to_string(disk)?;
+        let sectors = counts.split_whitespace().nth(6).context("the kernel counts no sectors written")?;
+        Ok(sectors.parse::<f64>()? * 512.0)
     }
 
     /// Fails unless everything in it is as it has to be: a run with a wrong state has no figures.

@@ -49,6 +49,14 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// Builds what is measured and runs the benchmark: in release mode, but for a short run, which believes no rate.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    // Everything, unless something is named; what two runs are compared by has the name of an option too.
+    let arguments = match arguments.first().map(String::as_str) {
+        Some("--compare") => &[&["compare".to_owned()], &arguments[1..]].concat(),
+        Some("--help" | "-h") => arguments,
+        Some(option) if option.starts_with('-') => &[&["all".to_owned()], arguments].concat(),
+        Some(_) => arguments,
+        None => &["all".to_owned()][..],
+    };
     let is_short = arguments.iter().any(|argument| argument == "--short");
     if is_short {
         executables::binaries()?;
