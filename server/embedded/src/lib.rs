@@ -16,6 +16,7 @@ mod measure;
 mod rows;
 mod space;
 mod values;
+mod warmth;
 
 use std::fmt;
 use std::fs::File;
@@ -35,6 +36,7 @@ use self::measure::Measures;
 use self::rows::Rows;
 use self::space::Space;
 use self::values::Values;
+use self::warmth::Warmth;
 
 /// Smallest segment: what is smaller only makes files.
 const SEGMENT_BYTES_MIN: u64 = 8 << 10;
@@ -105,6 +107,7 @@ struct Inner {
     rows: Rows,
     log: Log,
     flushes: Flushes,
+    warmth: Warmth,
     /// Held as long as anything of the store is in use.
     lock: Mutex<Option<File>>,
 }
@@ -148,6 +151,7 @@ impl Embedded {
             rows,
             log,
             flushes: Flushes::default(),
+            warmth: Warmth::default(),
             lock: Mutex::new(Some(held)),
         })))
     }
@@ -238,14 +242,19 @@ impl Store for Embedded {
         self.blocking(move |inner| inner.trim(shard, through)).await
     }
 
-    /// Always off the runtime's threads: whether a row is in memory shows only when it is read, and
-    /// one cold read would hold up everything else on its thread. A batch pays the way there once.
+    /// Off the runtime's threads where reads wait for the disk, or are many: one cold read holds up everything else on
+    /// its thread.
     async fn get(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = keys.to_vec();
         let begun = self.0.clock.elapsed();
+        if self.0.warmth.is_warm(keys.len(), begun) {
+            let read = self.0.rows.get(keys);
+            self.0.warmth.took(begun, self.0.clock.elapsed());
+            return self.0.measured(begun, read);
+        }
+        let keys = keys.to_vec();
         self.blocking(move |inner| inner.measured(begun, inner.rows.get(&keys))).await
     }
 
