@@ -21,6 +21,9 @@ pub(crate) enum Orders {
     Varied,
 }
 
+/// Lines of a varied order on average.
+pub(crate) const VARIED_LINES: f64 = 8.5;
+
 /// Scatters numbers evenly and the same way each time (the finalizer of SplitMix64).
 pub(crate) fn scattered(number: u64) -> u64 {
     let mut z = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -116,6 +119,8 @@ mod tests {
         let all: Vec<NewOrder> = (0..10_000).map(|number| placed(number, Orders::Varied)).collect();
         let lines: Vec<usize> = all.iter().map(|order| order.lines.len()).collect();
         assert_eq!((lines.iter().min(), lines.iter().max()), (Some(&2), Some(&15)));
+        let mean = lines.iter().sum::<usize>() as f64 / lines.len() as f64;
+        assert!((mean - VARIED_LINES).abs() < 0.1, "{mean}");
         let invalid = all.iter().filter(|order| order.lines.iter().any(|line| line.sku == "nobody-has-it")).count();
         assert!((50..200).contains(&invalid), "{invalid} of 10,000 are invalid");
         let mut wanted = std::collections::BTreeMap::<&str, u32>::new();

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use ordermill_tests::cluster::Cluster;
+use serde::Serialize;
 
 use crate::load::{self, Load};
 use crate::report;
 use crate::requests::{Wire, Workload};
 use crate::server::{self, FLUSHED_AFTER, Server};
-use crate::shape::Orders;
+use crate::shape::{self, Orders};
 
 /// What is run, and for how long.
 #[derive(Debug, clap::Args)]
@@ -32,18 +33,20 @@ pub(crate) struct Arguments {
     /// Another `ordermill` than the one built beside this program: to compare.
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
-    /// Where results are written, behind what is there of other workloads.
+    /// Where results are written, behind what is there of other workloads; tikv.json goes beside it.
     #[arg(long, default_value = "bench/RESULTS.md")]
     out: PathBuf,
 }
 
+const AT_REST: &str = "at rest, per second";
+const FASTEST: &str = "as fast as it goes";
 const CONNECTIONS: u64 = 64;
 const OPEN_CONNECTIONS: u64 = 256;
 /// How long a member at rest is watched.
 const REST: Duration = Duration::from_secs(20);
 
 /// What a member counts, by figure.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 struct Counts(BTreeMap<&'static str, f64>);
 
 /// How a figure is counted.
@@ -61,10 +64,21 @@ const FIGURES: &[(&str, Count)] = &[
     ("… of a range", |of| of.calls(&["scan"])),
     ("timestamps", |of| of.calls(&["timestamp", "begin"])),
     ("KiB written (keys and values)", |of| of.bytes(&["insert", "write"]) / 1_024.0),
+    ("… of records", |of| of.bytes(&["insert"]) / 1_024.0),
     ("KiB read (keys and values)", |of| of.bytes(&["get", "get_many", "scan"]) / 1_024.0),
     ("rows flushed", |of| of.sum("ordermill_store_flushed_rows_total", &[])),
     ("calls that were tried again", |of| of.sum("ordermill_service_retries_total", &[])),
     ("CPU of the member, ms", |of| of.cpu_s * 1e3),
+];
+
+/// What is shown of how orders were answered.
+type Answer = fn(&Answered) -> f64;
+
+/// All of it, with so many digits.
+const ANSWERS: &[(&str, usize, Answer)] = &[
+    ("orders/s", 0, |load| load.orders_per_s),
+    ("p50, ms", 1, |load| load.p50_ms),
+    ("p99, ms", 1, |load| load.p99_ms),
 ];
 
 /// A member's metrics at one time.
@@ -109,10 +123,34 @@ impl Counts {
 }
 
 /// One load.
+#[derive(Debug, Serialize)]
 struct Column {
+    /// What it was, in the page's words.
     head: String,
-    load: Option<[String; 3]>,
+    /// Lines of an order on average; 0 of a member at rest.
+    lines: f64,
+    /// Nothing of a member at rest, whose counts are per second; others are per order.
+    load: Option<Answered>,
+    #[serde(flatten)]
     counts: Counts,
+}
+
+/// How orders were answered.
+#[derive(Debug, Serialize)]
+struct Answered {
+    orders_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// A run as it is kept for `orderctl capacity`, which goes by it.
+#[derive(Debug, Serialize)]
+struct Measured<'a> {
+    machine: String,
+    /// Built without optimisation: counts hold, times do not.
+    unoptimised: bool,
+    shards: u32,
+    columns: &'a [Column],
 }
 
 /// Runs all loads on one member and writes the results.
@@ -126,15 +164,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         let (before, seconds) = watched(&server, tokio::time::sleep(REST)).await?;
         before.per_order(&Counts(FIGURES.iter().map(|(name, _)| (*name, 0.0)).collect()), 0.0, seconds)
     };
-    let mut columns = vec![Column { head: "at rest, per second".to_owned(), load: None, counts: rest.clone() }];
-    let rates = arguments.rates.iter().map(|rate| Some(*rate)).chain([None]);
-    for (number, rate) in rates.enumerate() {
+    let mut columns = vec![Column { head: AT_REST.to_owned(), lines: 0.0, load: None, counts: rest.clone() }];
+    let rates = arguments.rates.iter().map(|rate| Some(*rate)).chain([None]).map(|rate| (Orders::Spread, rate));
+    let varied = [arguments.rates.first().copied(), None].map(|rate| (Orders::Varied, rate));
+    for (number, (orders, rate)) in rates.chain(varied).enumerate() {
         let load = Load {
             address: server.address,
             // Few where the rate is low: the server closes what is silent for long.
             connections: rate.map_or(CONNECTIONS, |rate| ((rate * 2.0) as u64).clamp(1, OPEN_CONNECTIONS)),
             lasts: Duration::from_secs(arguments.seconds),
-            workload: Workload::Orders(Orders::Spread),
+            workload: Workload::Orders(orders),
             wire: Wire::Orders,
             rate,
             first: (number as u64 + 1) << 32,
@@ -146,15 +185,24 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         };
         let (counts, seconds) = watched(&server, work).await?;
         let outcome = outcome.expect("the load was run")?;
-        ensure!(outcome.confirmed == outcome.count, "every order can be met");
-        let ms = |quantile| format!("{:.1}", outcome.ms(quantile));
-        let head = rate.map_or("as fast as it goes".to_owned(), |rate| format!("{} orders/s", report::number(rate, 0)));
-        println!("{head}: {} orders, {:.1}/s, p99 {} ms", outcome.count, outcome.per_s, ms(0.99));
-        let load = Some([report::number(outcome.per_s, 0), ms(0.5), ms(0.99)]);
-        columns.push(Column { head, load, counts: counts.per_order(&rest, seconds, outcome.count as f64) });
+        ensure!(outcome.confirmed == outcome.placed, "every valid order can be met");
+        let answered = Answered { orders_per_s: outcome.per_s, p50_ms: outcome.ms(0.5), p99_ms: outcome.ms(0.99) };
+        let rate = rate.map_or(FASTEST.to_owned(), |rate| format!("{} orders/s", report::number(rate, 0)));
+        let (head, lines) = match orders {
+            Orders::Varied => (format!("2 to 15 lines, {rate}"), shape::VARIED_LINES),
+            _ => (rate, 2.0),
+        };
+        println!("{head}: {} orders, {:.1}/s, p99 {:.1} ms", outcome.count, outcome.per_s, answered.p99_ms);
+        let counts = counts.per_order(&rest, seconds, outcome.count as f64);
+        columns.push(Column { head, lines, load: Some(answered), counts });
     }
+    server.audit()?;
     let section = section(arguments, &columns);
     print!("{section}");
+    let (machine, shards) = (report::machine(), arguments.shards);
+    let measured = Measured { machine, unoptimised: cfg!(debug_assertions), shards, columns: &columns };
+    let json = serde_json::to_string_pretty(&measured)?;
+    std::fs::write(arguments.out.with_file_name("tikv.json"), format!("{json}\n"))?;
     write(&arguments.out, &section)
 }
 
@@ -169,14 +217,15 @@ async fn watched(server: &Server, work: impl Future<Output = ()>) -> Result<(Cou
 fn section(arguments: &Arguments, columns: &[Column]) -> String {
     let mut out = format!(
         "{}\n\nWritten by `cargo xtask bench tikv`: a real PD, a store that speaks TiKV's protocol and one member with {} \
-         shards, all on this machine, {}{}.\nOrders of two lines over {} items, {} s of each load. Per order, after what \
-         the member does at rest was taken off; flushes of\neverything that a load has changed are counted. What \
-         dominates, and what was done about it, is in\n[0012](../docs/decisions/0012-cost-on-tikv.md).\n\n",
+         shards, all on this machine, {}{}.\nOrders of two lines over {} items, {} s of each load; then orders of two to \
+         fifteen lines. Per order, after what the member does at\nrest was taken off; flushes of everything that a load has \
+         changed are counted. What dominates, and what was done about it, is in\n\
+         [0012](../docs/decisions/0012-cost-on-tikv.md).\n\n",
         report::ON_TIKV.trim_start(),
         arguments.shards,
         report::machine(),
         if cfg!(debug_assertions) { ", built without optimisation" } else { "" },
-        report::number(crate::shape::ITEMS as f64, 0),
+        report::number(shape::ITEMS as f64, 0),
         arguments.seconds,
     );
     let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
@@ -185,9 +234,9 @@ fn section(arguments: &Arguments, columns: &[Column]) -> String {
     };
     row("per order", &mut columns.iter().map(|column| column.head.clone()));
     row("---", &mut columns.iter().map(|_| "---".to_owned()));
-    for (at, name) in ["orders/s", "p50, ms", "p99, ms"].into_iter().enumerate() {
-        let cell = |column: &Column| column.load.as_ref().map(|load| load[at].clone()).unwrap_or_default();
-        row(name, &mut columns.iter().map(cell));
+    for (name, digits, of) in ANSWERS {
+        let shown = |load: &Answered| report::number(of(load), *digits);
+        row(name, &mut columns.iter().map(|column| column.load.as_ref().map(shown).unwrap_or_default()));
     }
     for (name, _) in FIGURES {
         // A difference that is nothing has a sign of its own.

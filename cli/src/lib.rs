@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod capacity;
 pub mod client;
 pub mod commands;
 pub mod feed;

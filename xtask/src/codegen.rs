@@ -15,11 +15,16 @@ pub(crate) fn run() -> Result<()> {
     print.stdout(File::create(&fresh).with_context(|| format!("{} cannot be written", fresh.display()))?);
     run::check(print)?;
     std::fs::copy(&fresh, &openapi).with_context(|| format!("{} cannot be written", openapi.display()))?;
-    let mut states = run::command(env!("CARGO"), &["test", "--quiet", "--package", "ordermill-order", "table"]);
-    states.env("ORDERMILL_CODEGEN", "1");
-    run::check(states)?;
-    let mut manifests =
-        run::command(env!("CARGO"), &["test", "--quiet", "--package", "ordermill-operator", "--test", "generated"]);
-    manifests.env("ORDERMILL_CODEGEN", "1");
-    run::check(manifests)
+    // Tests that hold what is committed against what would be written write it here.
+    let writers = [
+        ("ordermill-order", &["table"][..]),
+        ("orderctl", &["--test", "capacity"]),
+        ("ordermill-operator", &["--test", "generated"]),
+    ];
+    for (package, which) in writers {
+        let mut tests = run::command(env!("CARGO"), &["test", "--quiet", "--package", package]);
+        tests.args(which).env("ORDERMILL_CODEGEN", "1");
+        run::check(tests)?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be said, and how it is explained.
 
+mod capacity;
 mod cluster;
 mod import;
 mod items;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Format;
 
+pub use capacity::CapacityArgs;
 pub use cluster::ClusterCommand;
 pub use import::{ConvertArgs, CsvArgs, ImportArgs};
 pub use items::{FromCsv, ItemCommand, SetItem};
@@ -88,6 +90,11 @@ pub enum Command {
     /// where it was. The directory keeps its data, and is not served any more once everything is there. The event
     /// feed begins anew: a cursor of the old one has expired. The audit sees what the default tenant has.
     Migrate(Box<MigrateArgs>),
+    /// What a load needs of members, shards, stores, network, disk and money, from what an order was measured to cost.
+    ///
+    /// Asks no server. What was not measured, such as what one store bears, is a variable whose default is an assumption:
+    /// docs/capacity.md explains the model and holds it against the measurement.
+    Capacity(Box<CapacityArgs>),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command, Global, Pages};
+use crate::capacity::{Costs, page};
 use crate::client::{self, Client};
 use crate::output::{Out, Widths};
 use crate::progress::stderr;
@@ -120,6 +121,11 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
     if let Command::Completion { shell } = cli.command {
         return completion(shell, &mut Out::new(global.output));
     }
+    if let Command::Capacity(args) = &cli.command {
+        let plan = args.question().plan(&Costs::measured());
+        Out::new(global.output).one(&plan, page::shown)?;
+        return Ok(Done::Well);
+    }
     if let Command::Migrate(args) = &cli.command {
         return migrate::run(&global, args).await;
     }
@@ -132,7 +138,7 @@ async fn dispatch(cli: Cli) -> Result<Done, Failure> {
         Command::Events(command) => events::run(&mut context, command).await,
         Command::Cluster(command) => cluster::run(&mut context, command).await,
         Command::Audit(args) => audit::run(&mut context, &args).await,
-        Command::Completion { .. } | Command::Migrate(_) => Ok(Done::Well),
+        Command::Capacity(_) | Command::Completion { .. } | Command::Migrate(_) => Ok(Done::Well),
     }
 }
 

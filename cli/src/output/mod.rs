@@ -162,6 +162,7 @@ const NUMBERS: &[&str] = &[
     "checkpoint",
     "oldest",
     "newest",
+    "orders/s",
 ];
 
 /// Names and values below each other.
