@@ -104,6 +104,11 @@ impl ControlPlane {
         client(&self.kubeconfig("admin"), ADMIN).await
     }
 
+    /// A client that may do what the operator may.
+    pub async fn operator(&self) -> Client {
+        client(&self.kubeconfig("operator"), "operator").await
+    }
+
     /// The kubeconfig of `admin` or `operator`.
     pub fn kubeconfig(&self, who: &str) -> PathBuf {
         self.directory.path().join(format!("{who}.conf"))

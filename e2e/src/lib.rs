@@ -7,6 +7,7 @@
 
 mod audit;
 mod control_plane;
+mod life;
 mod operator;
 mod process;
 mod proxy;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use audit::{Audit, Use};
 pub use control_plane::{ControlPlane, free_port, variable};
+pub use life::Life;
 pub use operator::{Operator, namespace};
 pub use process::Process;
 pub use proxy::{Answer, Proxy};

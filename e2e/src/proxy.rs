@@ -12,6 +12,8 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
+use crate::Life;
+
 /// What a function answers to whom, HOST:PORT, asked how and for which path with its query.
 pub type Answer = Arc<dyn Fn(&str, &Method, &str) -> (u16, String) + Send + Sync>;
 
@@ -19,6 +21,7 @@ pub type Answer = Arc<dyn Fn(&str, &Method, &str) -> (u16, String) + Send + Sync
 struct Shared {
     targets: Arc<Mutex<BTreeMap<String, SocketAddr>>>,
     otherwise: Arc<Mutex<Option<Answer>>>,
+    life: Arc<Mutex<Option<Life>>>,
     client: reqwest::Client,
 }
 
@@ -34,7 +37,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let shared = Shared { targets: Arc::default(), otherwise: Arc::default(), client };
+        let shared = Shared { targets: Arc::default(), otherwise: Arc::default(), life: Arc::default(), client };
         let routes = Router::new().fallback(forward).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { address, shared }
@@ -55,6 +58,11 @@ impl Proxy {
         *self.shared.otherwise.lock().unwrap() = Some(answer);
     }
 
+    /// Whoever asks lives so long.
+    pub fn lives(&self, life: &Life) {
+        *self.shared.life.lock().unwrap() = Some(life.clone());
+    }
+
     /// HOST:PORT leads nowhere.
     pub fn forget(&self, name: &str) {
         self.shared.targets.lock().unwrap().remove(name);
@@ -62,6 +70,15 @@ impl Proxy {
 }
 
 async fn forward(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
+    let life = shared.life.lock().unwrap().clone();
+    let Some(life) = life else { return answer(&shared, method, &uri, body).await };
+    let change = life.begins(&method, uri.path()).await;
+    let answer = answer(&shared, method, &uri, body).await;
+    life.ends(change).await;
+    answer
+}
+
+async fn answer(shared: &Shared, method: Method, uri: &Uri, body: Bytes) -> (StatusCode, String) {
     let name = uri.authority().map(ToString::to_string).unwrap_or_default();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let server = shared.targets.lock().unwrap().get(&name).copied();

@@ -14,6 +14,9 @@ use crate::upgrade::{Decision, Step};
 use crate::validate::Cluster;
 use crate::{pace, scaling};
 
+/// The annotation that asks for shards to be levelled; another value asks again.
+const REBALANCE: &str = "ordermill.io/rebalance";
+
 /// The next step.
 #[derive(Debug)]
 pub struct Next {
@@ -27,6 +30,10 @@ pub struct Next {
     pub upgrade: Option<UpgradeStatus>,
     /// What is said of the number of members.
     pub scaling: Option<ScalingStatus>,
+    /// The cluster, as its members tell; None where nobody was asked, or has answered.
+    pub seen: Option<members::Seen>,
+    /// For which request shards were levelled last.
+    pub rebalanced: Option<String>,
 }
 
 /// Takes it from what is there, and asks the members where that is needed.
@@ -78,7 +85,57 @@ pub async fn members(
         reason: reason.map_or_else(|| "Asked".to_owned(), |reason| format!("{reason:?}")),
         draining,
     });
-    Ok(Next { cluster: paced, decision, pods, upgrade, scaling })
+    let seen = match &crowd {
+        Some(crowd) => crowd.seen.clone().ok(),
+        // Who does not want members watched need not let the operator reach them.
+        None if live.is_some() && asks(cluster) => {
+            members::look(&context.asker, &name, &namespace, &pods.pods).await.ok()
+        }
+        None => None,
+    };
+    if decision.step == Step::None && !differs && pods.settled(there) {
+        raise_format(&name, &namespace, &pods, seen.as_ref(), context).await;
+    }
+    let rebalanced = rebalance(cluster, &pods, decision.step, context).await;
+    Ok(Next { cluster: paced, decision, pods, upgrade, scaling, seen, rebalanced })
+}
+
+/// Whether members are asked how they are without need: where there may be several, and they are watched at all.
+fn asks(cluster: &OrderCluster) -> bool {
+    let watched = cluster.spec.upgrade.as_ref().is_none_or(|strategy| strategy.watch_seconds > 0);
+    cluster.spec.storage.tikv.is_some() && watched
+}
+
+/// What every member's build knows may be written once an upgrade has finished everywhere: until then a step back has to
+/// be able to read everything.
+async fn raise_format(name: &str, namespace: &str, pods: &Pods, seen: Option<&members::Seen>, context: &Context) {
+    let newest = seen.and_then(|seen| seen.format_max.filter(|newest| *newest > seen.format));
+    let Some(newest) = newest else { return };
+    match members::raise_format(&context.asker, name, namespace, &pods.pods, newest).await {
+        Ok(()) => tracing::info!(name, format = newest, "the store's format is raised"),
+        Err(error) => tracing::warn!(name, format = newest, %error, "the store's format could not be raised"),
+    }
+}
+
+/// Has shards levelled when an annotation asks for it that has not been heard yet; not while members are replaced.
+async fn rebalance(cluster: &OrderCluster, pods: &Pods, step: Step, context: &Context) -> Option<String> {
+    let done = cluster.status.as_ref().and_then(|status| status.rebalanced.clone());
+    let asked = cluster.annotations().get(REBALANCE).filter(|asked| Some(*asked) != done.as_ref());
+    let (Some(asked), Step::None | Step::RolledBack, true) = (asked, step, cluster.spec.storage.tikv.is_some()) else {
+        return done;
+    };
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    match members::rebalance(&context.asker, &name, &namespace, &pods.pods).await {
+        Ok(()) => {
+            tracing::info!(name, asked, "shards are levelled");
+            Some(asked.clone())
+        }
+        // The next look tries again.
+        Err(error) => {
+            tracing::warn!(name, %error, "shards could not be levelled");
+            done
+        }
+    }
 }
 
 /// Puts the number of members that their load asks for into what is asked; why it is that number.

@@ -19,6 +19,7 @@ pub mod members;
 pub mod observe;
 pub mod pace;
 pub mod pd;
+pub mod pulse;
 pub mod reconcile;
 pub mod regions;
 pub mod rights;

@@ -22,6 +22,12 @@ pub const RESYNC: Duration = Duration::from_mins(10);
 pub const LEASE_SECONDS: u64 = 15;
 /// How long before that it renews, seconds: three tries.
 pub const LEASE_GRACE_SECONDS: u64 = 5;
+/// How often what there is is compared with what the watch has told.
+pub const PULSE: Duration = Duration::from_secs(30);
+/// How long a watch may tell nothing new while there is something: an API server that is slow takes seconds.
+pub const WATCH_BEHIND: Duration = Duration::from_mins(3);
+/// How long a resource may not be looked at: it is due after `RESYNC`, or after the longest wait that follows a failure.
+pub const LOOK_LATE: Duration = Duration::from_mins(15);
 /// How old what is known of the Lease may be when something is changed: it is renewed this long before it runs out, so
 /// that nobody else can have it yet.
 pub const TENURE: Duration = Duration::from_secs(LEASE_GRACE_SECONDS - 1);

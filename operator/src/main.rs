@@ -12,6 +12,7 @@ use kube::{Client, Config};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ordermill_operator::ask::Asker;
 use ordermill_operator::leader::Leadership;
+use ordermill_operator::pulse::Pulse;
 use ordermill_operator::reconcile::Context;
 use ordermill_operator::scaling::Memory;
 use ordermill_operator::tenure::Tenure;
@@ -112,8 +113,14 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "started");
+    let clock = clock::System::shared();
+    let namespaces: Vec<(Option<String>, Pulse)> = match settings.namespaces {
+        all if all.is_empty() => vec![(None, Pulse::new(clock.clone()))],
+        some => some.into_iter().map(|one| (Some(one), Pulse::new(clock.clone()))).collect(),
+    };
+    let pulses = namespaces.iter().map(|(_, pulse)| pulse.clone()).collect();
     let (stop_web, web_stopped) = oneshot::channel::<()>();
-    let web = tokio::spawn(web::serve(listener, metrics, async { drop(web_stopped.await) }));
+    let web = tokio::spawn(web::serve(listener, metrics, pulses, async { drop(web_stopped.await) }));
 
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
@@ -138,7 +145,6 @@ async fn run(settings: Run) -> anyhow::Result<()> {
     if !stopped {
         leading.set(1.0);
         tracing::info!(identity, "leads");
-        let clock = clock::System::shared();
         let tenure = Tenure::of(calling.clone(), &lease_namespace, &identity, clock.clone());
         let acting = tenure.guard(calling, &lease_namespace);
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
@@ -150,11 +156,8 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             asker: Asker::new(settings.proxy.as_deref(), tenure).context("the proxy is none")?,
             defaults: Defaults { repository: settings.repository, version: settings.version_default },
         };
-        let namespaces: Vec<Option<String>> = match settings.namespaces {
-            all if all.is_empty() => vec![None],
-            some => some.into_iter().map(Some).collect(),
-        };
-        let loops = namespaces.into_iter().map(|one| controller::run(watching.clone(), one, context.clone()));
+        let run = |(one, pulse)| controller::run(watching.clone(), one, context.clone(), pulse);
+        let loops = namespaces.into_iter().map(run);
         lost = tokio::select! {
             _ = join_all(loops) => true,
             () = leadership.lost() => true,

@@ -24,6 +24,8 @@ pub struct Seen {
     pub moving: u64,
     /// The format in which records are written.
     pub format: u32,
+    /// The newest that the builds of all members know; not known of members that do not tell.
+    pub format_max: Option<u32>,
 }
 
 /// A member.
@@ -57,6 +59,8 @@ struct Cluster {
     shards: u64,
     shards_moving: u64,
     format: u32,
+    #[serde(default)]
+    format_max: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -95,8 +99,40 @@ pub fn address(cluster: &str, namespace: &str, pod: &str) -> String {
     format!("{pod}.{cluster}-peers.{namespace}.svc:{}", names::HTTP_PORT)
 }
 
+/// Has the store's format raised; the members refuse what one of them does not know.
+pub async fn raise_format(
+    asker: &Asker,
+    cluster: &str,
+    namespace: &str,
+    pods: &[Pod],
+    format: u32,
+) -> Result<(), Error> {
+    let body = serde_json::json!({"format": format});
+    tell(asker, cluster, namespace, pods, "format", Some(&body)).await
+}
+
+/// Has shards moved until all members are loaded alike; once, and for whoever asks.
+pub async fn rebalance(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<(), Error> {
+    tell(asker, cluster, namespace, pods, "rebalance", None).await
+}
+
+async fn tell(
+    asker: &Asker,
+    cluster: &str,
+    namespace: &str,
+    pods: &[Pod],
+    what: &str,
+    body: Option<&serde_json::Value>,
+) -> Result<(), Error> {
+    let Some(pod) = pods.iter().find(|pod| pod.ready && !pod.stopping) else {
+        return Err(Error::Silent { url: cluster.to_owned(), why: "no member serves".to_owned() });
+    };
+    let url = format!("http://{}/v1/cluster/{what}", address(cluster, namespace, &pod.name));
+    asker.post(TO, &url, body).await.map(drop)
+}
+
 /// How the cluster is, by the first pod that answers; why nobody does.
-async fn look(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<Seen, String> {
+pub async fn look(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<Seen, String> {
     let mut why = "no member serves".to_owned();
     for pod in pods.iter().filter(|pod| pod.ready && !pod.stopping).take(3) {
         match one(asker, &address(cluster, namespace, &pod.name)).await {
@@ -110,7 +146,13 @@ async fn look(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Re
 async fn one(asker: &Asker, address: &str) -> Result<Seen, Error> {
     let cluster: Cluster = asker.read(TO, &format!("http://{address}/v1/cluster")).await?;
     let list: MemberList = asker.read(TO, &format!("http://{address}/v1/cluster/members")).await?;
-    Ok(Seen { members: list.members, shards: cluster.shards, moving: cluster.shards_moving, format: cluster.format })
+    Ok(Seen {
+        members: list.members,
+        shards: cluster.shards,
+        moving: cluster.shards_moving,
+        format: cluster.format,
+        format_max: cluster.format_max,
+    })
 }
 
 /// What the pods that serve say of their work; those that do not answer are left out.

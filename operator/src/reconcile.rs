@@ -86,7 +86,8 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     let mut scaled = cluster.status.as_ref().and_then(|status| status.scaling.clone());
     let mut upgrade = cluster.status.as_ref().and_then(|status| status.upgrade.clone());
     let mut noted = Noted::new(cluster);
-    let (mut plan, mut divided) = (None, None);
+    let (mut plan, mut divided, mut told) = (None, None, None);
+    let mut rebalanced = cluster.status.as_ref().and_then(|status| status.rebalanced.clone());
     let (refusal, applied) = match checked {
         Err(refusal) => (Some(refusal), Ok(())),
         Ok(_) if cluster.spec.suspend => (None, Ok(())),
@@ -94,6 +95,7 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
             let live = observed.stateful_set(&name);
             let mut next = advance::members(cluster, valid, live.as_ref(), context).await.map_err(Box::new)?;
             (running, scaled, upgrade) = (next.pods.image(), next.scaling, next.upgrade);
+            (told, rebalanced) = (next.seen, next.rebalanced);
             // Why it goes back is written down before anything is: nothing else would remember it.
             if next.decision.refuse {
                 metrics::counter!("ordermill_operator_rollbacks_total").increment(1);
@@ -131,6 +133,8 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
         store: store.as_ref(),
         plan: plan.as_ref(),
         divided,
+        members: told.as_ref(),
+        rebalanced,
         upgrade,
         scaling: scaled,
         image: running,

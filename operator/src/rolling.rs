@@ -32,6 +32,14 @@ impl Pods {
     }
 }
 
+impl Pods {
+    /// Whether there are as many as there should be, all of them serve, and all run the same.
+    pub fn settled(&self, replicas: i32) -> bool {
+        let same = self.images.len() == 1 && self.pods.windows(2).all(|pair| pair[0].revision == pair[1].revision);
+        same && self.pods.len() as i32 == replicas && self.pods.iter().all(|pod| pod.ready && !pod.stopping)
+    }
+}
+
 /// Reads the pods of the members.
 pub async fn pods(client: &Client, namespace: &str, set: &StatefulSet, now_s: i64) -> kube::Result<Pods> {
     pods_of(client, namespace, set, &names::selector(&set.name_any()), now_s).await

@@ -186,7 +186,13 @@ mod tests {
             load: Some(members::Load { busy_permille: 600, queue_delay_us: delay_us }),
             format_max: 1,
         };
-        let seen = Seen { members: pods().into_iter().map(member).collect(), shards: 2, moving: 0, format: 1 };
+        let seen = Seen {
+            members: pods().into_iter().map(member).collect(),
+            shards: 2,
+            moving: 0,
+            format: 1,
+            format_max: None,
+        };
         Crowd { seen: Ok(seen), work: pods().into_iter().map(work).collect() }
     }
 

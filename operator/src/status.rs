@@ -4,12 +4,17 @@
 
 mod store;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
 use crate::ask;
 use crate::build::{self, Stage, names};
-use crate::crd::{Condition, Division, OrderCluster, OrderClusterStatus, ScalingStatus, UpgradeStatus};
+use crate::crd::{
+    Condition, Division, MemberRow, OrderCluster, OrderClusterStatus, ScalingStatus, ShardsStatus, UpgradeStatus,
+};
+use crate::members;
 use crate::pd::Seen;
 use crate::stores::Plan;
 use crate::validate::Refusal;
@@ -31,6 +36,10 @@ pub struct Facts<'a> {
     pub plan: Option<&'a Plan>,
     /// Whether regions were divided just now.
     pub divided: Option<Division>,
+    /// The cluster, as its members tell.
+    pub members: Option<&'a members::Seen>,
+    /// For which request shards were levelled last.
+    pub rebalanced: Option<String>,
     /// The upgrade that is under way, or was taken back.
     pub upgrade: Option<UpgradeStatus>,
     /// How many members there should be.
@@ -116,10 +125,31 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         storage: Some(kind.to_owned()),
         endpoint: set.map(|_| format!("http://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
         scaling: facts.scaling.clone(),
+        shards: facts.members.map(shards),
+        members: facts.members.map(rows).unwrap_or_default(),
+        rebalanced: facts.rebalanced.clone(),
         upgrade: facts.upgrade.clone(),
         store: store.map(|store| store.status),
         conditions,
     }
+}
+
+fn shards(seen: &members::Seen) -> ShardsStatus {
+    let owned = seen.shards.saturating_sub(seen.moving);
+    let ready = format!("{owned}/{}", seen.shards);
+    ShardsStatus { count: seen.shards, owned, moving: seen.moving, ready, format: seen.format }
+}
+
+/// One for each pod: of two incarnations the one that serves more is the pod's.
+fn rows(seen: &members::Seen) -> Vec<MemberRow> {
+    let mut rows: BTreeMap<&str, MemberRow> = BTreeMap::new();
+    for member in &seen.members {
+        let row = MemberRow { name: member.name.clone(), state: member.state.clone(), shards: member.shards };
+        if rows.get(member.name.as_str()).is_none_or(|other| other.shards < row.shards) {
+            rows.insert(&member.name, row);
+        }
+    }
+    rows.into_values().collect()
 }
 
 fn upgrading(upgrade: &UpgradeStatus) -> (&'static str, &'static str, String) {
@@ -194,6 +224,8 @@ mod tests {
             store: None,
             plan: None,
             divided: None,
+            members: None,
+            rebalanced: None,
             upgrade: None,
             scaling: None,
             image: None,

@@ -5,6 +5,7 @@
 mod alerts;
 mod charts;
 mod databases;
+mod deletion;
 mod kills;
 mod life;
 mod refusals;

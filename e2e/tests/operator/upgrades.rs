@@ -3,6 +3,7 @@
 //! The test is the kubelet, and answers as members do, in the types that the server answers with.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use kube::ResourceExt;
 use ordermill_e2e::{Operator, until};
@@ -46,18 +47,27 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
     // The last pod alone; and the operator is stopped just then.
     apply(&client, ORDERS, &cluster("shop", image("ordermill:2"))).await.unwrap();
     world.becomes("shop", "UpgradeCanary").await;
+    // All builds that there are know a newer format, and it is not written while a step back may have to read all.
+    members.newest.store(1, Relaxed);
     until("the last pod is new", async || {
         (images(&pods(&world).await) == ["ordermill:1", "ordermill:1", "ordermill:2"]).then_some(())
     })
     .await;
     assert_eq!(pods(&world).await[..2], before[..2]);
     assert!(first.stop());
+    assert_eq!(members.format.load(Relaxed), 0);
 
-    // Another one goes on from what is there.
+    // Another one goes on from what is there, and raises the format when all is done.
     let second = Operator::start_through(&control_plane, "second", &proxy);
     world.becomes("shop", "Running").await;
     let two = pods(&world).await;
     assert_eq!(images(&two), ["ordermill:2"; 3]);
+    let raised = async || {
+        world.kubelet("shop").await;
+        let shards = world.api::<OrderCluster>(ORDERS).get("shop").await.unwrap().status?.shards?;
+        (shards.format == 2 && members.format.load(Relaxed) == 1).then_some(shards)
+    };
+    assert_eq!(until("the format is raised", raised).await.ready, "64/64");
 
     // An image that does not come: taken back, and the others were never touched.
     apply(&client, ORDERS, &cluster("shop", image("ordermill:broken"))).await.unwrap();
@@ -66,7 +76,8 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
     let after = pods(&world).await;
     assert_eq!((images(&after), &after[..2]), (vec!["ordermill:2"; 3], &two[..2]));
 
-    // It stays so, and nothing is written.
+    // It stays so, and nothing is written; nor is the format raised that only those know that were taken back.
+    members.newest.store(2, Relaxed);
     let clusters = world.api::<OrderCluster>(ORDERS);
     let poke = async |label: &str| world.poke(&control_plane, label).await;
     // What was under way may still be written; then nothing is.
@@ -81,6 +92,9 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
     poke("3").await;
     poke("4").await;
     assert_eq!(control_plane.audit().writes().len(), writes, "{:?}", control_plane.audit().writes());
+
+    assert_eq!(members.format.load(Relaxed), 1);
+    members.newest.store(1, Relaxed);
 
     // One that fails requests which others answer.
     members.failing.lock().unwrap().insert("shop-2".to_owned());
@@ -99,6 +113,18 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
     apply(&client, ORDERS, &cluster("shop", image("ordermill:2"))).await.unwrap();
     let running = world.becomes("shop", "Running").await;
     assert_eq!((pods(&world).await, running.status.unwrap().upgrade), (two, None));
+
+    // Shards are levelled when somebody asks, and once.
+    for asked in ["today", "today", "tomorrow"] {
+        let annotation = json!({"metadata": {"annotations": {"ordermill.io/rebalance": asked}}});
+        clusters.patch("shop", &PatchParams::default(), &Patch::Merge(&annotation)).await.unwrap();
+        until("they are levelled", async || {
+            let status = clusters.get("shop").await.unwrap().status?;
+            (status.rebalanced.as_deref() == Some(asked)).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(members.levelled.load(Relaxed), 2);
     assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
     assert!(second.stop());
     control_plane.check();

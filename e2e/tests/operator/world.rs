@@ -142,6 +142,12 @@ pub(crate) struct Members {
     pub(crate) draining: Mutex<BTreeSet<String>>,
     /// Whether they do so.
     pub(crate) stubborn: AtomicBool,
+    /// The store's format, above 1.
+    pub(crate) format: AtomicU32,
+    /// The newest that their builds know, above 1.
+    pub(crate) newest: AtomicU32,
+    /// How often they were asked to level shards.
+    pub(crate) levelled: AtomicU32,
 }
 
 impl Members {
@@ -155,8 +161,8 @@ impl Members {
                 ["v1", "cluster"] => json!(api::Cluster {
                     map_version: 7,
                     map_age_ms: 10,
-                    format: 1,
-                    format_max: 1,
+                    format: 1 + members.format.load(Relaxed),
+                    format_max: 1 + members.newest.load(Relaxed),
                     member_formats: Vec::new(),
                     answered_by: format!("{:016x}", 0),
                     coordinator: None,
@@ -174,6 +180,14 @@ impl Members {
                         "uncordon" => drop(draining.remove(*member)),
                         _ => return (404, String::new()),
                     }
+                    json!(api::ClusterChange { map_version: 8 })
+                }
+                ["v1", "cluster", "format"] => {
+                    members.format.store(members.newest.load(Relaxed), Relaxed);
+                    json!({"map_version": 8, "format": 1 + members.newest.load(Relaxed), "raised": true})
+                }
+                ["v1", "cluster", "rebalance"] => {
+                    members.levelled.fetch_add(1, Relaxed);
                     json!(api::ClusterChange { map_version: 8 })
                 }
                 ["metrics"] => return (200, members.measurements(pod)),

@@ -30,6 +30,10 @@ pub(super) fn toml(cluster: &Cluster) -> String {
             set("store", text("tikv"));
             set("pd-endpoints", Some(Value::Array(endpoints.into_iter().map(Value::String).collect())));
             set("cluster-id", number(Some(external.map_or(names::CLUSTER, |external| external.cluster_id))));
+            // A PD that the operator runs has no other users, and nobody else who would do it.
+            if external.is_none_or(|external| external.drive_gc) {
+                set("drive-gc", Some(Value::Boolean(true)));
+            }
             set("peer-listen", text(&format!("0.0.0.0:{}", names::PEER_PORT)));
             let mut tls = |name: &str, secret: &Option<String>, directory: &str| {
                 if secret.is_some() {

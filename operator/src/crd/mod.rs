@@ -17,7 +17,8 @@ use serde_json::Value;
 
 pub use self::autoscaling::Autoscaling;
 pub use self::status::{
-    Condition, Division, Leaving, OrderClusterStatus, Restart, ScalingStatus, StoreRow, StoreStatus, UpgradeStatus,
+    Condition, Division, Leaving, MemberRow, OrderClusterStatus, Restart, ScalingStatus, ShardsStatus, StoreRow,
+    StoreStatus, UpgradeStatus,
 };
 pub use self::strategy::Strategy;
 pub use self::tikv::{External, Managed, Pd, Pods, Stores, Tikv};
@@ -42,6 +43,7 @@ pub use self::tikv::{External, Managed, Pd, Pods, Stores, Tikv};
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Members that serve, of those that should"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "What it is about, in a word"),
+    printcolumn(name = "Shards", type_ = "string", json_path = ".status.shards.ready", description = "Shards that a member serves, of all", priority = 1),
     printcolumn(name = "Stores", type_ = "string", json_path = ".status.store.ready", description = "TiKV stores that are up, of those that should", priority = 1),
     printcolumn(name = "Storage", type_ = "string", json_path = ".status.storage", description = "Where orders are kept"),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image", description = "What the members run", priority = 1),

@@ -57,6 +57,19 @@ pub struct OrderClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeStatus>,
 
+    /// The shards, as the members tell; not while nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<ShardsStatus>,
+
+    /// The members, as they tell, by their pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub members: Vec<MemberRow>,
+
+    /// The value of the annotation `ordermill.io/rebalance` for which shards were levelled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalanced: Option<String>,
+
     /// PD and TiKV, where the operator runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreStatus>,
@@ -80,6 +93,34 @@ pub struct ScalingStatus {
     /// Members that hand their shards over, and then go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub draining: Vec<String>,
+}
+
+/// How shards are.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardsStatus {
+    /// How many there are.
+    pub count: u64,
+    /// Those that a member serves.
+    pub owned: u64,
+    /// Those on their way to a member, or without one.
+    pub moving: u64,
+    /// Those that are served, of all, as in `64/64`.
+    pub ready: String,
+    /// The format in which records are written.
+    pub format: u32,
+}
+
+/// A member, as it is told of.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberRow {
+    /// Its pod.
+    pub name: String,
+    /// `serving`, `cordoned`, `draining` or `drained`.
+    pub state: String,
+    /// How many shards it serves.
+    pub shards: u64,
 }
 
 /// How far an upgrade is.

@@ -28,6 +28,11 @@ pub struct Strategy {
     #[schemars(range(min = 1, max = 600_000))]
     pub max_queue_delay_ms: u32,
 
+    /// How many pods are replaced at once, after the first one: more are quicker, and fewer serve meanwhile. Default: 1.
+    #[serde(default = "max_unavailable")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub max_unavailable: u32,
+
     /// Whether a bad pod takes everything back to what ran before; else the upgrade stops there and waits. Default: true.
     #[serde(default = "yes")]
     pub rollback: bool,
@@ -40,6 +45,7 @@ impl Default for Strategy {
             deadline_seconds: deadline_seconds(),
             max_error_permille: max_error_permille(),
             max_queue_delay_ms: max_queue_delay_ms(),
+            max_unavailable: max_unavailable(),
             rollback: yes(),
         }
     }
@@ -59,6 +65,10 @@ fn max_error_permille() -> u32 {
 
 fn max_queue_delay_ms() -> u32 {
     500
+}
+
+fn max_unavailable() -> u32 {
+    1
 }
 
 fn yes() -> bool {

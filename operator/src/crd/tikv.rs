@@ -44,6 +44,11 @@ pub struct External {
         "clusterId cannot be changed: the orders of another number are another cluster's"))]
     pub cluster_id: u32,
 
+    /// Whether members let versions in TiKV go that are older than an hour: only where nobody else uses the same PD, or
+    /// lets them go. Default: false.
+    #[serde(default)]
+    pub drive_gc: bool,
+
     /// A Secret with `ca.crt`, `tls.crt` and `tls.key` for TLS to PD and TiKV. Default: no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
