@@ -58,6 +58,9 @@ const WAITS_MIN: u64 = 20;
 /// How long a pod has to serve before waits count against it, seconds: while shards come to it, all commands wait.
 const SETTLING_SECONDS: u64 = 10;
 
+/// How long no pod has to serve before there is nothing to protect any more, seconds.
+const AWAY_SECONDS: u64 = 30;
+
 /// What the members' StatefulSet says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
@@ -212,8 +215,9 @@ fn verdict(facts: &Facts<'_>, fresh: &[&Pod]) -> Option<String> {
 
 /// Goes on, or says what it waits for.
 fn forward(facts: &Facts<'_>, set: &Set, fresh: &[&Pod]) -> Decision {
-    let nobody_serves = !facts.pods.iter().any(|pod| pod.ready);
-    // There is nothing to protect: whatever is new can only be better.
+    // There is nothing to protect: whatever is new can only be better. For a moment nobody may look ready on a machine
+    // that is short of processors.
+    let nobody_serves = facts.pods.iter().all(|pod| !pod.ready && pod.seconds >= AWAY_SECONDS);
     if nobody_serves && fresh.is_empty() {
         return Decision::new(Step::Rolling, 0, "no member serves: all are replaced");
     }

@@ -218,8 +218,10 @@ fn without_measurements_it_waits_and_where_nobody_serves_it_does_not() {
     world.work.retain(|work| work.pod != "shop-2");
     assert_eq!(world.step("two").why, "shop-2 does not tell its measurements");
     let mut world = World::new(3);
-    world.pods.iter_mut().for_each(|pod| pod.ready = false);
+    world.pods.iter_mut().for_each(|pod| (pod.ready, pod.seconds) = (false, 29));
     world.step("two");
+    assert_eq!(world.decide("two").partition, 3, "they may all be late for once");
+    world.pods.iter_mut().for_each(|pod| pod.seconds = 30);
     assert_eq!(world.decide("two").partition, 0);
 }
 
