@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use tokio::net::TcpListener;
 
 use crate::Life;
@@ -22,6 +22,7 @@ struct Shared {
     targets: Arc<Mutex<BTreeMap<String, SocketAddr>>>,
     otherwise: Arc<Mutex<Option<Answer>>>,
     life: Arc<Mutex<Option<Life>>>,
+    key: Arc<Mutex<Option<String>>>,
     client: reqwest::Client,
 }
 
@@ -37,7 +38,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let shared = Shared { targets: Arc::default(), otherwise: Arc::default(), life: Arc::default(), client };
+        let shared = Shared {
+            targets: Arc::default(),
+            otherwise: Arc::default(),
+            life: Arc::default(),
+            key: Arc::default(),
+            client,
+        };
         let routes = Router::new().fallback(forward).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { address, shared }
@@ -63,22 +70,39 @@ impl Proxy {
         *self.shared.life.lock().unwrap() = Some(life.clone());
     }
 
+    /// The function answers only to who shows an API key.
+    pub fn demand(&self, key: &str) {
+        *self.shared.key.lock().unwrap() = Some(format!("Bearer {key}"));
+    }
+
     /// HOST:PORT leads nowhere.
     pub fn forget(&self, name: &str) {
         self.shared.targets.lock().unwrap().remove(name);
     }
 }
 
-async fn forward(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
+async fn forward(
+    State(shared): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
     let life = shared.life.lock().unwrap().clone();
-    let Some(life) = life else { return answer(&shared, method, &uri, body).await };
+    let Some(life) = life else { return answer(&shared, method, &uri, &headers, body).await };
     let change = life.begins(&method, uri.path()).await;
-    let answer = answer(&shared, method, &uri, body).await;
+    let answer = answer(&shared, method, &uri, &headers, body).await;
     life.ends(change).await;
     answer
 }
 
-async fn answer(shared: &Shared, method: Method, uri: &Uri, body: Bytes) -> (StatusCode, String) {
+async fn answer(
+    shared: &Shared,
+    method: Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
     let name = uri.authority().map(ToString::to_string).unwrap_or_default();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let server = shared.targets.lock().unwrap().get(&name).copied();
@@ -86,6 +110,10 @@ async fn answer(shared: &Shared, method: Method, uri: &Uri, body: Bytes) -> (Sta
         let Some(answer) = shared.otherwise.lock().unwrap().clone() else {
             return (StatusCode::BAD_GATEWAY, format!("nobody is called {name}"));
         };
+        let shown = headers.get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+        if shared.key.lock().unwrap().as_deref().is_some_and(|key| shown != Some(key)) {
+            return (StatusCode::UNAUTHORIZED, "no key of ours".to_owned());
+        }
         let (status, text) = answer(&name, &method, &path);
         return (StatusCode::from_u16(status).unwrap(), text);
     };

@@ -47,6 +47,7 @@ pub enum Error {
 pub struct Asker {
     client: Client,
     tenure: Tenure,
+    key: Option<String>,
 }
 
 impl Asker {
@@ -61,7 +62,12 @@ impl Asker {
         if let Some(proxy) = proxy {
             client = client.proxy(Proxy::http(proxy)?);
         }
-        Ok(Self { client: client.build()?, tenure })
+        Ok(Self { client: client.build()?, tenure, key: None })
+    }
+
+    /// The same, who shows an API key.
+    pub fn with_key(&self, key: Option<String>) -> Self {
+        Self { key, ..self.clone() }
     }
 
     /// Reads JSON.
@@ -116,6 +122,9 @@ impl Asker {
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
         }
         let mut response = request.send().await.map_err(silent)?;
         let status = response.status();

@@ -25,6 +25,8 @@ pub fn watched() -> Vec<PolicyRule> {
         rule("", &["pods"], &["list", "delete"]),
         // The volume of a store that has left for good: no store is ever let in with it again.
         rule("", &["persistentvolumeclaims"], &["delete"]),
+        // The one that has a cluster's API keys: the operator is a client of its members.
+        rule("", &["secrets"], &["get"]),
         rule("apps", &["statefulsets"], OWNED),
         rule("networking.k8s.io", &["networkpolicies"], OWNED),
         // The only kind that a cluster can have and then not: a single member has no budget.

@@ -8,6 +8,7 @@ use ordermill_api::{Health, Order, ProblemKind};
 use ordermill_tests::load::Load;
 use ordermill_tests::process::{Ended, Http, Server, Settings, audit, in_time, problem, until};
 use ordermill_tests::seed;
+use reqwest::Method;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -328,4 +329,44 @@ async fn the_log_has_one_object_per_line_and_one_line_per_request() {
     server.terminate();
     let log = server.ended().await.well().stderr;
     assert!(log.contains("\"message\":\"ready\"") && !log.contains("quiet"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_in_a_directory_come_and_go_while_it_serves() {
+    let dir = TempDir::new().expect("a directory can be made");
+    let keys = dir.path().join("keys");
+    let put = |tenant: &str, text: &str| std::fs::write(keys.join(tenant), text).expect("a file can be written");
+    std::fs::create_dir(&keys).expect("a directory can be made");
+    put("default", "key-of-the-default-tenant\n");
+    let settings = Settings::new(dir.path().join("data"), 1);
+    let server = Server::start(settings.with(&["--api-keys-dir", keys.to_str().expect("a path is text")])).await;
+    let http = server.http();
+    let asked = async |key: &str| {
+        let request = http.request(Method::GET, "/v1/items").bearer_auth(key);
+        http.send(request).await.expect("the server answers").status
+    };
+    assert_eq!(http.get("/v1/items").await.status, 401);
+    assert_eq!((asked("key-of-the-default-tenant").await, asked("first-key-of-acme").await), (200, 401));
+    put("acme", "first-key-of-acme\nsecond-key-of-acme\n");
+    let becomes = async |key: &str, status: u16| {
+        until(&format!("{status} for {key}"), async || match asked(key).await {
+            now if now == status => Ok(()),
+            now => Err(now.to_string()),
+        })
+        .await;
+    };
+    becomes("first-key-of-acme", 200).await;
+    assert_eq!(asked("second-key-of-acme").await, 200);
+    // What is no key changes nothing, and is no end.
+    put("acme", "short\n");
+    put("globex", "key-of-globex-as-well\n");
+    until("a warning", async || {
+        let log = server.log();
+        if log.contains("API keys do not fit") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!((asked("first-key-of-acme").await, asked("key-of-globex-as-well").await), (200, 401));
+    put("acme", "second-key-of-acme\n");
+    becomes("first-key-of-acme", 401).await;
+    assert_eq!((asked("second-key-of-acme").await, asked("key-of-globex-as-well").await), (200, 200));
 }

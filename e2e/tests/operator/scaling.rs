@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams, PostParams};
 use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::json;
@@ -21,7 +23,16 @@ async fn members_come_with_their_load_and_hand_their_shards_over_before_they_go(
     let operator = Operator::start_through(&control_plane, "only", &proxy);
     let autoscaling = json!({"minReplicas": 2, "maxReplicas": 4, "scaleDownSeconds": 5, "scaleDownStep": 2});
     let external = json!({"external": {"pdEndpoints": ["pd:2379"]}});
-    let spec = json!({"autoscaling": autoscaling, "storage": {"tikv": external}});
+    // Its members answer only to who has a key, the operator too.
+    proxy.demand("0123456789abcdef");
+    let keys = Secret {
+        metadata: ObjectMeta { name: Some("shop-keys".to_owned()), ..ObjectMeta::default() },
+        string_data: Some([("default".to_owned(), "\n0123456789abcdef\n".to_owned())].into()),
+        ..Secret::default()
+    };
+    world.api::<Secret>(ORDERS).create(&PostParams::default(), &keys).await.unwrap();
+    let api = json!({"keysSecretName": "shop-keys"});
+    let spec = json!({"autoscaling": autoscaling, "storage": {"tikv": external}, "api": api});
     apply(&client, ORDERS, &cluster("shop", spec)).await.unwrap();
     world.becomes("shop", "Running").await;
     assert_eq!(world.pods("shop").await.len(), 2);

@@ -25,6 +25,8 @@ pub const SETTINGS_FILE: &str = "ordermill.toml";
 pub const PEER_TLS_DIR: &str = "/etc/ordermill/peer-tls";
 /// Where the Secret for TLS to PD and TiKV is.
 pub const TIKV_TLS_DIR: &str = "/etc/ordermill/tikv-tls";
+/// Where the API keys are mounted.
+pub const API_KEYS_DIR: &str = "/etc/ordermill/api-keys";
 
 /// Where PD answers its clients.
 pub const PD_PORT: i32 = 2379;

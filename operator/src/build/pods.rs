@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{IMAGE, TEMPLATE, names};
+use super::{IMAGE, TEMPLATE, names, settings};
 use crate::crd::{self, DeletionPolicy};
 use crate::limits;
 use crate::validate::Cluster;
@@ -240,6 +240,7 @@ fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
     for (name, secret, directory) in [
         ("peer-tls", cluster.spec.peer_tls_secret_name.as_ref(), names::PEER_TLS_DIR),
         ("tikv-tls", tikv_tls, names::TIKV_TLS_DIR),
+        ("api-keys", settings::keys_secret(cluster), names::API_KEYS_DIR),
     ] {
         if let Some(secret) = secret {
             let source = SecretVolumeSource {

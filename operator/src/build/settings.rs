@@ -16,6 +16,9 @@ pub(super) fn toml(cluster: &Cluster) -> String {
     let number = |number: Option<u32>| number.map(|number| Value::Integer(number.into()));
     set("listen", text(&format!("0.0.0.0:{}", names::HTTP_PORT)));
     set("log", text("json"));
+    if keys_secret(cluster).is_some() {
+        set("api-keys-dir", text(names::API_KEYS_DIR));
+    }
     set("shards", number(cluster.spec.initial_shards));
     match &cluster.spec.storage.tikv {
         None => {
@@ -55,6 +58,11 @@ pub(super) fn toml(cluster: &Cluster) -> String {
     set("segment-mib", number(given.segment_mib));
     set("log-filter", given.log_filter.map(Value::String));
     table.to_string()
+}
+
+/// The Secret with API keys.
+pub(super) fn keys_secret(cluster: &Cluster) -> Option<&String> {
+    cluster.spec.api.as_ref()?.keys_secret_name.as_ref()
 }
 
 pub(super) fn config_map(cluster: &Cluster, toml: &str) -> ConfigMap {

@@ -111,6 +111,10 @@ pub struct OrderClusterSpec {
     #[schemars(length(min = 1, max = 253))]
     pub peer_tls_secret_name: Option<String>,
 
+    /// The HTTP API. Default: whoever reaches it may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<HttpApi>,
+
     /// How members are upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Strategy>,
@@ -195,6 +199,18 @@ impl Default for Volume {
     fn default() -> Self {
         Self { size: ten_gibibytes(), storage_class_name: None }
     }
+}
+
+/// The HTTP API.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpApi {
+    /// A Secret with the API keys: an entry for each tenant, by its name, with a key on each line, 16 bytes at least.
+    /// The operator itself uses the first key of the entry `default`. Changed keys count within two minutes, without a
+    /// restart. Default: nobody is asked for a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub keys_secret_name: Option<String>,
 }
 
 /// Settings of the members, each the flag of `ordermill serve` of that name.

@@ -4,45 +4,47 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use parking_lot::RwLock;
 
 use crate::problem::Failure;
 
-/// Who may ask, and for which tenant.
+/// Who may ask, and for which tenant; clones are told of new keys together.
 #[derive(Clone)]
 pub struct Tenants {
     default: Arc<str>,
-    /// Keys and their tenants; empty: nobody is asked for a key.
-    keys: Arc<[(Box<str>, Arc<str>)]>,
+    /// None: nobody is asked for a key.
+    keys: Option<Arc<RwLock<Keys>>>,
 }
+
+/// Keys and their tenants.
+type Keys = Box<[(Box<str>, Arc<str>)]>;
 
 impl Tenants {
     /// Everybody may ask; everything belongs to the default tenant.
     pub fn open() -> Self {
-        Self { default: "".into(), keys: Arc::default() }
+        Self { default: "".into(), keys: None }
     }
 
     /// Only who knows one of `keys` (key, tenant) may ask. The tenant `default` is the one that
-    /// everything belongs to when no keys are configured. Says what is wrong with a tenant's name.
+    /// everything belongs to when no keys are configured. Without any key nobody may. Says what is wrong with a key or
+    /// a tenant's name.
     pub fn with_keys(keys: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
-        let mut all = Vec::new();
-        for (key, tenant) in keys {
-            if key.len() < KEY_BYTES_MIN {
-                return Err(format!("the API key of tenant {tenant:?} is shorter than {KEY_BYTES_MIN} bytes"));
-            }
-            if let Some(reason) = crate::convert::identifier_fault(&tenant) {
-                return Err(format!("the tenant {tenant:?} {reason}"));
-            }
-            let tenant = if tenant == "default" { "" } else { &tenant };
-            all.push((key.into(), tenant.into()));
+        Ok(Self { default: "".into(), keys: Some(Arc::new(RwLock::new(checked(keys)?))) })
+    }
+
+    /// Takes other keys instead, from the next request on. Those there were stay when one of the new ones is wrong, or
+    /// when nobody is asked for a key at all.
+    pub fn replace(&self, keys: impl IntoIterator<Item = (String, String)>) -> Result<(), String> {
+        let keys = checked(keys)?;
+        if let Some(known) = &self.keys {
+            *known.write() = keys;
         }
-        Ok(Self { default: "".into(), keys: all.into() })
+        Ok(())
     }
 
     /// The tenant that a request is for.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Result<Arc<str>, Failure> {
-        if self.keys.is_empty() {
-            return Ok(Arc::clone(&self.default));
-        }
+        let Some(keys) = &self.keys else { return Ok(Arc::clone(&self.default)) };
         let given = headers.get(header::AUTHORIZATION).ok_or_else(Failure::unauthorized)?.as_bytes();
         let (scheme, key) = given.split_at_checked(7).ok_or_else(Failure::unauthorized)?;
         if !scheme.eq_ignore_ascii_case(b"bearer ") {
@@ -50,13 +52,27 @@ impl Tenants {
         }
         // Every key is compared, and each in full, so that the time taken tells nothing.
         let mut found = None;
-        for (known, tenant) in self.keys.iter() {
+        for (known, tenant) in keys.read().iter() {
             if same(known.as_bytes(), key) {
-                found = Some(tenant);
+                found = Some(Arc::clone(tenant));
             }
         }
-        found.cloned().ok_or_else(Failure::unauthorized)
+        found.ok_or_else(Failure::unauthorized)
     }
+}
+
+fn checked(keys: impl IntoIterator<Item = (String, String)>) -> Result<Keys, String> {
+    let check = |(key, tenant): (String, String)| {
+        if key.len() < KEY_BYTES_MIN {
+            return Err(format!("the API key of tenant {tenant:?} is shorter than {KEY_BYTES_MIN} bytes"));
+        }
+        if let Some(reason) = crate::convert::identifier_fault(&tenant) {
+            return Err(format!("the tenant {tenant:?} {reason}"));
+        }
+        let tenant = if tenant == "default" { "" } else { &tenant };
+        Ok((key.into(), tenant.into()))
+    };
+    keys.into_iter().map(check).collect()
 }
 
 /// Whether a tenant may see and change the cluster, which all tenants share: only the default one.
@@ -78,7 +94,8 @@ fn same(known: &[u8], given: &[u8]) -> bool {
 
 impl fmt::Debug for Tenants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tenants").field("keys", &self.keys.len()).finish_non_exhaustive()
+        let keys = self.keys.as_ref().map(|keys| keys.read().len());
+        f.debug_struct("Tenants").field("keys", &keys).finish_non_exhaustive()
     }
 }
 
@@ -106,5 +123,13 @@ mod tests {
         assert_eq!(&*Tenants::open().of(&HeaderMap::new()).unwrap(), "");
         assert!(Tenants::with_keys([key("short", "acme")]).is_err());
         assert!(Tenants::with_keys([key("0123456789abcdef", " acme")]).is_err());
+        assert_eq!(asked(&Tenants::with_keys([]).unwrap(), "Bearer 0123456789abcdef"), None);
+        // Others instead, for all who have it; wrong ones change nothing.
+        let clone = tenants.clone();
+        assert!(tenants.replace([key("short", "acme")]).is_err());
+        assert_eq!(asked(&clone, "Bearer 0123456789abcdef").as_deref(), Some("acme"));
+        tenants.replace([key("00112233445566778899", "acme")]).unwrap();
+        assert_eq!(asked(&clone, "Bearer 0123456789abcdef"), None);
+        assert_eq!(asked(&clone, "Bearer 00112233445566778899").as_deref(), Some("acme"));
     }
 }

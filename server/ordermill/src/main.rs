@@ -5,6 +5,7 @@
 
 mod config;
 mod garbage;
+mod keys;
 mod member;
 mod migrate;
 mod process;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ordermill_admission::Admission;
-use ordermill_ingress::{Backend, Tenants};
+use ordermill_ingress::Backend;
 use ordermill_routing::Router;
 use ordermill_station::{clock, limits};
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Settings;
-use crate::{member, process, store, telemetry};
+use crate::{keys, member, process, store, telemetry};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -36,10 +36,7 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     let mut config = ordermill_ingress::Config::new(clock.clone());
     config.cluster = settings.store.cluster();
     config.metrics = Arc::new(move || metrics.render());
-    if !settings.api_keys.is_empty() {
-        let keys = settings.api_keys.clone();
-        config.tenants = Tenants::with_keys(keys).map_err(|why| anyhow::anyhow!("the settings do not fit: {why}"))?;
-    }
+    config.tenants = keys::tenants(settings.api_keys.clone(), settings.api_keys_dir.clone())?;
     let backend = Backend::default();
     let admission = Admission::new(ordermill_admission::Config::default());
     let mut told = stop.clone();

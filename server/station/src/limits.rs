@@ -314,3 +314,5 @@ pub const IMPORT_CUTS: usize = 3;
 pub const STORE_GARBAGE_INTERVAL: Duration = Duration::from_mins(10);
 /// How often a member looks whether it is its turn to do so.
 pub const STORE_GARBAGE_LOOK: Duration = Duration::from_secs(5);
+/// How often a directory of API keys is looked at: a mounted Secret itself takes up to a minute to change.
+pub const API_KEYS_LOOK: Duration = Duration::from_secs(5);

@@ -116,6 +116,11 @@ pub(crate) struct Given {
     #[arg(long, env = "ORDERMILL_LOG_FILTER", value_name = "FILTER")]
     log_filter: Option<String>,
 
+    /// A directory with a file for each tenant, which holds its API keys, one per line; looked at again every 5 s, as a
+    /// mounted Secret changes
+    #[arg(long, env = "ORDERMILL_API_KEYS_DIR", value_name = "DIR")]
+    api_keys_dir: Option<PathBuf>,
+
     /// API keys and the tenants they stand for; none: nobody is asked for a key. Secrets have no
     /// place on a command line, so there is no flag.
     #[arg(skip)]
@@ -171,6 +176,7 @@ impl Given {
             accept_corruption: self.accept_corruption.or(below.accept_corruption),
             log: self.log.or(below.log),
             log_filter: self.log_filter.or(below.log_filter),
+            api_keys_dir: self.api_keys_dir.or(below.api_keys_dir),
             api_keys: self.api_keys.or(below.api_keys),
         }
     }
@@ -198,6 +204,7 @@ impl Given {
             idempotency_retention: self.idempotency_retention.map_or(limits::IDEMPOTENCY_RETENTION, |span| span.0),
             log: self.log.unwrap_or(LogFormat::Text),
             log_filter: self.log_filter.unwrap_or_else(|| LOG_FILTER.to_owned()),
+            api_keys_dir: self.api_keys_dir,
             api_keys: self.api_keys.unwrap_or_default(),
         })
     }

@@ -123,6 +123,7 @@ pub(crate) struct Settings {
     pub(crate) idempotency_retention: Duration,
     pub(crate) log: LogFormat,
     pub(crate) log_filter: String,
+    pub(crate) api_keys_dir: Option<PathBuf>,
     pub(crate) api_keys: BTreeMap<String, String>,
 }
 
