@@ -77,6 +77,9 @@ pub fn validate(cluster: &OrderCluster, running: &Running, defaults: &Defaults) 
         (None, None, Some(running)) => running.clone(),
         (None, None, None) => format!("{}:{}", defaults.repository, defaults.version),
     };
+    if let Some(message) = running.members.as_deref().and_then(|running| skew(running, &image)) {
+        return Err(Refusal { reason: "VersionSkew", message });
+    }
     let overlay = spec.pod_template.clone().map(|overlay| pod_template(overlay, &cluster.name_any())).transpose()?;
     let managed = spec.storage.tikv.as_ref().and_then(|tikv| tikv.managed.as_ref());
     let databases = managed.map(|managed| databases::of(managed, running)).transpose()?;
@@ -90,6 +93,28 @@ pub fn validate(cluster: &OrderCluster, running: &Running, defaults: &Defaults) 
         image,
         overlay,
     })
+}
+
+/// What stands against members of two versions side by side, as an upgrade has them. Known are versions that are tags of the
+/// same image; of others, whoever names them has to know.
+fn skew(running: &str, wanted: &str) -> Option<String> {
+    let parts = |image: &str| {
+        let (repository, tag) = image.rsplit_once(':')?;
+        let mut numbers = tag.splitn(3, '.').map(|part| part.parse::<u64>().ok());
+        let (major, minor) = (numbers.next()??, numbers.next()??);
+        numbers.next().map(|_| (repository.to_owned(), major, minor))
+    };
+    let ((from, major, minor), (to, wanted_major, wanted_minor)) = (parts(running)?, parts(wanted)?);
+    if from != to || (wanted_major == major && wanted_minor.abs_diff(minor) <= 1) {
+        return None;
+    }
+    if wanted_major == major + 1 && wanted_minor == 0 {
+        return None;
+    }
+    let (running, wanted) = (running.rsplit(':').next()?, wanted.rsplit(':').next()?);
+    Some(format!(
+        "members run {running}, and {wanted} is more than one minor version from it: go through those between, one after the other"
+    ))
 }
 
 fn pod_template(mut overlay: Value, name: &str) -> Result<PodTemplateSpec, Refusal> {
@@ -159,6 +184,21 @@ mod tests {
         assert_eq!(image(json!({}), Some("registry/ordermill:1")), "registry/ordermill:1");
         assert_eq!(image(json!({"version": "3"}), Some("registry/ordermill:1")), "registry/ordermill:3");
         assert_eq!(image(json!({"image": "mine:4"}), Some("registry/ordermill:1")), "mine:4");
+    }
+
+    #[test]
+    fn versions_go_one_step_at_a_time() {
+        let refused = |running: &str, version: &str| {
+            let running = Running { members: Some(running.to_owned()), ..Running::default() };
+            validate(&cluster(json!({"version": version})), &running, &defaults()).err().map(|refusal| refusal.reason)
+        };
+        for (running, version) in [("0.2.0", "0.3.1"), ("0.2.0", "0.1.9"), ("0.2.0", "0.2.7"), ("1.9.3", "2.0.0"), ("one", "0.9.0")] {
+            assert_eq!(refused(&format!("registry/ordermill:{running}"), version), None, "{running} to {version}");
+        }
+        for (running, version) in [("0.2.0", "0.4.0"), ("0.4.0", "0.2.0"), ("1.9.3", "2.1.0"), ("1.9.3", "3.0.0"), ("2.0.0", "1.9.9")] {
+            assert_eq!(refused(&format!("registry/ordermill:{running}"), version), Some("VersionSkew"), "{running} to {version}");
+        }
+        assert_eq!(refused("mine/ordermill:0.1.0", "0.9.0"), None, "another image is somebody's own");
     }
 
     #[test]
