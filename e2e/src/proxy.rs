@@ -96,13 +96,7 @@ async fn forward(
     answer
 }
 
-async fn answer(
-    shared: &Shared,
-    method: Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> (StatusCode, String) {
+async fn answer(shared: &Shared, method: Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> (StatusCode, String) {
     let name = uri.authority().map(ToString::to_string).unwrap_or_default();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let server = shared.targets.lock().unwrap().get(&name).copied();

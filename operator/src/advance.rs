@@ -95,9 +95,7 @@ pub async fn members(
     let seen = match &crowd {
         Some(crowd) => crowd.seen.clone().ok(),
         // Who does not want members watched need not let the operator reach them.
-        None if live.is_some() && asks(cluster) => {
-            members::look(&asker, &name, &namespace, &pods.pods).await.ok()
-        }
+        None if live.is_some() && asks(cluster) => members::look(&asker, &name, &namespace, &pods.pods).await.ok(),
         None => None,
     };
     if decision.step == Step::None && !differs && pods.settled(there) {

@@ -192,11 +192,19 @@ mod tests {
             let running = Running { members: Some(running.to_owned()), ..Running::default() };
             validate(&cluster(json!({"version": version})), &running, &defaults()).err().map(|refusal| refusal.reason)
         };
-        for (running, version) in [("0.2.0", "0.3.1"), ("0.2.0", "0.1.9"), ("0.2.0", "0.2.7"), ("1.9.3", "2.0.0"), ("one", "0.9.0")] {
+        for (running, version) in
+            [("0.2.0", "0.3.1"), ("0.2.0", "0.1.9"), ("0.2.0", "0.2.7"), ("1.9.3", "2.0.0"), ("one", "0.9.0")]
+        {
             assert_eq!(refused(&format!("registry/ordermill:{running}"), version), None, "{running} to {version}");
         }
-        for (running, version) in [("0.2.0", "0.4.0"), ("0.4.0", "0.2.0"), ("1.9.3", "2.1.0"), ("1.9.3", "3.0.0"), ("2.0.0", "1.9.9")] {
-            assert_eq!(refused(&format!("registry/ordermill:{running}"), version), Some("VersionSkew"), "{running} to {version}");
+        for (running, version) in
+            [("0.2.0", "0.4.0"), ("0.4.0", "0.2.0"), ("1.9.3", "2.1.0"), ("1.9.3", "3.0.0"), ("2.0.0", "1.9.9")]
+        {
+            assert_eq!(
+                refused(&format!("registry/ordermill:{running}"), version),
+                Some("VersionSkew"),
+                "{running} to {version}"
+            );
         }
         assert_eq!(refused("mine/ordermill:0.1.0", "0.9.0"), None, "another image is somebody's own");
     }

@@ -167,8 +167,9 @@ impl Costs {
         let ends = |lines: f64| (of(lines).next().expect("a load"), of(lines).next_back().expect("a load"));
         let (slow, fast) = ends(lines(true));
         let (many_slow, many_fast) = ends(lines(false));
-        // At the lowest rate what a member does for itself weighs more than the orders.
-        let points: Vec<_> = of(lines(true)).skip(1).map(|column| (column.appends, column.cpu_ms * 1e3)).collect();
+        // At low rates what a member does for itself, and every time that it wakes up, weighs more than the orders.
+        let busy = |column: &&&Column| column.orders_per_s() * 2.0 >= fast.orders_per_s();
+        let points: Vec<_> = of(lines(true)).filter(busy).map(|column| (column.appends, column.cpu_ms * 1e3)).collect();
         let cpu_us_per_append = slope(&points);
         let rest = tikv.columns.iter().find(|column| column.load.is_none());
         Self {

@@ -78,8 +78,11 @@ mod tests {
         write("acme", "\n second-key-of-acme \nfirst-key-of-acme\n");
         std::fs::create_dir(directory.path().join("..data")).unwrap();
         let key = |key: &str, tenant: &str| (key.to_owned(), tenant.to_owned());
-        let expected =
-            vec![key("0123456789abcdef", "default"), key("first-key-of-acme", "acme"), key("second-key-of-acme", "acme")];
+        let expected = vec![
+            key("0123456789abcdef", "default"),
+            key("first-key-of-acme", "acme"),
+            key("second-key-of-acme", "acme"),
+        ];
         assert_eq!(read(directory.path()).unwrap(), expected);
         assert!(read(&directory.path().join("nowhere")).is_err());
     }
