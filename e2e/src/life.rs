@@ -1,6 +1,7 @@
 //! A life of an operator that ends with the first change that it makes: done, but never heard of.
 //!
-//! One life after the other goes through every place at which an operator can be killed.
+//! One life after the other goes through every place at which an operator can be killed. What was killed the one before is
+//! let by if it is asked for again at once: a change that has been made already changes nothing, and kills nobody.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -17,9 +18,16 @@ pub struct Life {
     over: Arc<AtomicBool>,
     ended: Arc<Notify>,
     last: Arc<Mutex<String>>,
+    /// What ended the one before.
+    before: Option<String>,
 }
 
 impl Life {
+    /// The one after a life that ended with `before`.
+    pub fn after(before: Option<&String>) -> Self {
+        Self { before: before.cloned(), ..Self::default() }
+    }
+
     /// A client that lives so long.
     pub fn client(&self, client: &Client, namespace: &str) -> Client {
         let (life, client) = (self.clone(), client.clone());
@@ -37,11 +45,12 @@ impl Life {
 
     /// What is asked for, if it is a change; after the last one, nothing is asked any more.
     pub(crate) async fn begins(&self, method: &Method, path: &str) -> Option<String> {
-        let changes = method != Method::GET;
+        let change = format!("{method} {path}");
+        let changes = method != Method::GET && self.before.as_ref() != Some(&change);
         if self.over.load(SeqCst) || changes && self.over.swap(true, SeqCst) {
             pending::<()>().await;
         }
-        changes.then(|| format!("{method} {path}"))
+        changes.then_some(change)
     }
 
     /// With a change it ends here.

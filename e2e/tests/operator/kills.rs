@@ -1,4 +1,4 @@
-//! An operator that stood still while another took the Lease over.
+//! An operator that is killed at every step of an upgrade and of a store that leaves, and one that stood still.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use ordermill_operator::validate::Defaults;
 use ordermill_station::clock;
 use serde_json::json;
 
-use crate::world::{ORDERS, World};
+use crate::stores::{begin_with, spec, told};
+use crate::world::{Members, ORDERS, World};
 use crate::{apply, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +54,7 @@ async fn killed_after_each_change_that_it_makes_the_next_one_goes_on_until_all_i
     let mut lives = 0;
     loop {
         lives += 1;
-        let life = Life::default();
+        let life = Life::after(changes.last());
         proxy.lives(&life);
         let acting = life.client(&client, ORDERS);
         let reporter = Reporter { controller: format!("life-{lives}"), instance: None };

@@ -19,7 +19,7 @@ const OTHERS: &str = "others";
 
 fn tikv(replicas: i32, settings: Value) -> Value {
     json!({
-        "replicas": replicas, "settings": settings,
+        "replicas": replicas, "settings": settings, "api": {"keysSecretName": "shop-keys"},
         "storage": {"tikv": {"external": {"pdEndpoints": ["pd:2379"]}}}, "upgrade": {"watchSeconds": 1},
         // Amounts that the API server writes in another way.
         "podTemplate": {"spec": {"containers": [{"name": "ordermill", "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}}]}},

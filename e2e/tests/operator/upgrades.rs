@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::{Value, json};
