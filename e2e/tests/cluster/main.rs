@@ -10,7 +10,8 @@ mod world;
 use std::time::Duration;
 
 use ordermill_tests::load::recorded::{Recorded, assert_kept};
-use ordermill_tests::process::{Http, audit};
+use ordermill_tests::process::{Http, audit, until};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::world::{OPERATOR, World};
@@ -82,6 +83,12 @@ fn service(world: &World, name: &str) -> String {
 async fn through_a_forwarded_port_and_the_service(world: &World) {
     let (address, _forwarded) = tokio::task::block_in_place(|| world.forward("service/five"));
     let (forwarded, service) = (Http::new(&address), Http::new(&service(world, "five")));
+    // A node hears of a pod that serves a moment after the resource says so.
+    until("the Service leads to the member", async || {
+        let answer = service.send(service.request(Method::GET, "/readyz")).await;
+        answer.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
     forwarded.put("/v1/items/tea", &json!({"on_hand": 10})).await.expect(201);
     let order = json!({"customer": "c", "lines": [{"sku": "tea", "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}}]});
     for http in [&forwarded, &service] {
