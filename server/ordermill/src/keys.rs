@@ -54,7 +54,8 @@ fn read(directory: &Path) -> anyhow::Result<Vec<Key>> {
     let mut keys = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(at)? {
         let entry = entry.with_context(at)?;
-        let tenant = entry.file_name().into_string().map_err(|name| anyhow!("{name:?} is no name of a tenant"))?;
+        let tenant =
+            entry.file_name().into_string().map_err(|name| anyhow!("{} is no name of a tenant", name.display()))?;
         if tenant.starts_with('.') {
             continue;
         }
