@@ -119,8 +119,9 @@ mod tests {
         let all: Vec<NewOrder> = (0..10_000).map(|number| placed(number, Orders::Varied)).collect();
         let lines: Vec<usize> = all.iter().map(|order| order.lines.len()).collect();
         assert_eq!((lines.iter().min(), lines.iter().max()), (Some(&2), Some(&15)));
+        // Five times the standard error of so many.
         let mean = lines.iter().sum::<usize>() as f64 / lines.len() as f64;
-        assert!((mean - VARIED_LINES).abs() < 0.1, "{mean}");
+        assert!((mean - VARIED_LINES).abs() < 0.2, "{mean}");
         let invalid = all.iter().filter(|order| order.lines.iter().any(|line| line.sku == "nobody-has-it")).count();
         assert!((50..200).contains(&invalid), "{invalid} of 10,000 are invalid");
         let mut wanted = std::collections::BTreeMap::<&str, u32>::new();
