@@ -13,7 +13,7 @@ use crate::crd::{OrderCluster, ScalingStatus, UpgradeStatus};
 use crate::members::{self, Crowd};
 use crate::reconcile::{Context, seconds};
 use crate::rolling::{self, Pods};
-use crate::upgrade::{Decision, Step};
+use crate::upgrade::{Decision, Pod, Step};
 use crate::validate::Cluster;
 use crate::{pace, scaling};
 
@@ -180,7 +180,7 @@ fn autoscaled(
         return Some(Reason::Bounds);
     }
     let rolls = !matches!(step, Step::None | Step::RolledBack);
-    let whole = pods.pods.len() as i32 == there && pods.pods.iter().all(|pod| pod.ready && !pod.stopping);
+    let whole = pods.pods.len() as i32 == there && pods.pods.iter().all(Pod::serves);
     let silent = Crowd { seen: Err(String::new()), work: Vec::new() };
     let uid = cluster.uid().unwrap_or_default();
     let (crowd, now) = (crowd.unwrap_or(&silent), seconds(&context.clock));

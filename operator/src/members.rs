@@ -99,6 +99,11 @@ pub fn address(cluster: &str, namespace: &str, pod: &str) -> String {
     format!("{pod}.{cluster}-peers.{namespace}.svc:{}", names::HTTP_PORT)
 }
 
+/// Pods that can be asked.
+pub fn serving(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    pods.iter().filter(|pod| pod.serves())
+}
+
 /// Has the store's format raised; the members refuse what one of them does not know.
 pub async fn raise_format(
     asker: &Asker,
@@ -124,7 +129,7 @@ async fn tell(
     what: &str,
     body: Option<&serde_json::Value>,
 ) -> Result<(), Error> {
-    let Some(pod) = pods.iter().find(|pod| pod.ready && !pod.stopping) else {
+    let Some(pod) = serving(pods).next() else {
         return Err(Error::Silent { url: cluster.to_owned(), why: "no member serves".to_owned() });
     };
     let url = format!("http://{}/v1/cluster/{what}", address(cluster, namespace, &pod.name));
@@ -134,7 +139,7 @@ async fn tell(
 /// How the cluster is, by the first pod that answers; why nobody does.
 pub async fn look(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<Seen, String> {
     let mut why = "no member serves".to_owned();
-    for pod in pods.iter().filter(|pod| pod.ready && !pod.stopping).take(3) {
+    for pod in serving(pods).take(3) {
         match one(asker, &address(cluster, namespace, &pod.name)).await {
             Ok(seen) => return Ok(seen),
             Err(error) => why = error.to_string(),
@@ -162,8 +167,7 @@ async fn work(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Ve
         let text = asker.text(TO, &url).await.ok()?;
         Some(Work { pod: pod.name.clone(), ..measured(&text) })
     };
-    let ready = pods.iter().filter(|pod| pod.ready && !pod.stopping);
-    join_all(ready.map(ask)).await.into_iter().flatten().collect()
+    join_all(serving(pods).map(ask)).await.into_iter().flatten().collect()
 }
 
 /// What a pod's measurements say of its work, in Prometheus' format.

@@ -124,7 +124,7 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
         }
     };
     let set = observed.stateful_set(&name);
-    let now = now(&context.clock);
+    let now = written(seconds(&context.clock));
     let facts = Facts {
         cluster,
         refusal: refusal.as_ref(),
@@ -192,8 +192,7 @@ async fn divide(
         Ok(Ok(false)) | Err(_) => tracing::info!(name, "regions are not divided at the bounds of shards yet"),
         Ok(Err(error)) => tracing::warn!(name, %error, "regions are not divided at the bounds of shards yet"),
     }
-    let last_try = jiff::Timestamp::from_second(now).unwrap_or_default().to_string();
-    Some(Division { done, tries: before.tries + 1, last_try })
+    Some(Division { done, tries: before.tries + 1, last_try: written(now) })
 }
 
 /// An object that is somebody else's stands against the spec until a person has decided.
@@ -288,8 +287,9 @@ pub(crate) fn seconds(clock: &clock::Shared) -> i64 {
     i64::try_from(clock.now_ms() / 1_000).unwrap_or_default()
 }
 
-fn now(clock: &clock::Shared) -> String {
-    jiff::Timestamp::from_second(seconds(clock)).unwrap_or_default().to_string()
+/// A time in seconds since 1970, as it stands in a status.
+pub(crate) fn written(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 /// A resource that is shared with the queue.

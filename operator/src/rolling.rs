@@ -30,13 +30,11 @@ impl Pods {
         let images: Vec<&str> = self.images.iter().map(String::as_str).collect();
         (!images.is_empty()).then(|| images.join(", "))
     }
-}
 
-impl Pods {
     /// Whether there are as many as there should be, all of them serve, and all run the same.
     pub fn settled(&self, replicas: i32) -> bool {
         let same = self.images.len() == 1 && self.pods.windows(2).all(|pair| pair[0].revision == pair[1].revision);
-        same && self.pods.len() as i32 == replicas && self.pods.iter().all(|pod| pod.ready && !pod.stopping)
+        same && self.pods.len() as i32 == replicas && self.pods.iter().all(Pod::serves)
     }
 }
 

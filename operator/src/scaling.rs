@@ -117,8 +117,7 @@ pub async fn drain(
     keep: i32,
 ) -> Option<Vec<String>> {
     let seen = crowd.seen.as_ref().ok()?;
-    let going =
-        |name: &str| pods.iter().any(|pod| pod.name == name && pod.ordinal >= keep && pod.ready && !pod.stopping);
+    let going = |name: &str| pods.iter().any(|pod| pod.name == name && pod.ordinal >= keep && pod.serves());
     let mut waits = Vec::new();
     for member in seen.members.iter().filter(|member| going(&member.name) && member.state != "drained") {
         if member.state != "draining" {
@@ -138,7 +137,7 @@ pub async fn stay(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], d
 }
 
 async fn tell(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], member: &str, what: &str) {
-    let Some(pod) = pods.iter().find(|pod| pod.ready && !pod.stopping) else { return };
+    let Some(pod) = members::serving(pods).next() else { return };
     let address = members::address(cluster, namespace, &pod.name);
     let url = format!("http://{address}/v1/cluster/members/{member}/{what}");
     match asker.post("member", &url, None).await {

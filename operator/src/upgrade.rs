@@ -25,6 +25,13 @@ pub struct Pod {
     pub stopping: bool,
 }
 
+impl Pod {
+    /// Whether it takes requests, and is to go on doing so.
+    pub fn serves(&self) -> bool {
+        self.ready && !self.stopping
+    }
+}
+
 /// What a pod says of its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -170,7 +177,7 @@ fn back(facts: &Facts<'_>, above: i32, fresh: &[&Pod], why: &str) -> Decision {
     let mut decision = Decision::new(Step::RollingBack, above, why);
     let there = |pod: &&&Pod| !pod.stopping;
     decision.delete = fresh.iter().filter(there).filter(|pod| !pod.ready).map(|pod| pod.name.clone()).collect();
-    let whole = facts.pods.len() as i32 >= facts.replicas && facts.pods.iter().all(|pod| pod.ready && !pod.stopping);
+    let whole = facts.pods.len() as i32 >= facts.replicas && facts.pods.iter().all(Pod::serves);
     if decision.delete.is_empty() && whole {
         decision.delete.extend(fresh.iter().filter(there).map(|pod| pod.name.clone()).next());
     }
@@ -240,7 +247,7 @@ fn forward(facts: &Facts<'_>, set: &Set, fresh: &[&Pod]) -> Decision {
         }
         return decision;
     }
-    if let Some(pod) = facts.pods.iter().find(|pod| !pod.ready || pod.stopping) {
+    if let Some(pod) = facts.pods.iter().find(|pod| !pod.serves()) {
         return stay(format!("{} does not serve yet", pod.name));
     }
     if (facts.pods.len() as i32) < set.replicas {

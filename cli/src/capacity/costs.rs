@@ -12,6 +12,8 @@ const TIKV: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../bench/t
 pub struct Costs {
     /// Where it was measured.
     pub machine: String,
+    /// Shards of the one member that was measured.
+    pub shards: u32,
     /// Commands per second that one shard bears: as many as one processor does when all of a command's work is its.
     pub shard_commands_per_s: f64,
     /// Processor time of the member for an append, microseconds.
@@ -67,6 +69,7 @@ pub struct Measured {
 #[derive(Deserialize)]
 struct Tikv {
     machine: String,
+    shards: u32,
     columns: Vec<Column>,
 }
 
@@ -174,6 +177,7 @@ impl Costs {
         let rest = tikv.columns.iter().find(|column| column.load.is_none());
         Self {
             machine: tikv.machine.clone(),
+            shards: tikv.shards,
             shard_commands_per_s: slow.appends / (fast.cpu_ms / 1e3),
             cpu_us_per_append,
             reads_per_append: fast.reads / fast.appends,

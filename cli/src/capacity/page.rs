@@ -131,9 +131,9 @@ pub fn generated(costs: &Costs) -> String {
     out.push_str("### The model beside the measurement\n\n");
     write!(
         out,
-        "One member, 64 shards, on {}. An append takes as long as it did there: a third of an order's median time, which \
+        "One member, {} shards, on {}. An append takes as long as it did there: a third of an order's median time, which \
          has three appends one after the other.\n\n",
-        costs.machine
+        costs.shards, costs.machine
     )
     .expect("a text takes everything");
     let head = [
@@ -153,7 +153,7 @@ pub fn generated(costs: &Costs) -> String {
             let plan = Question {
                 orders_per_s: measured.orders_per_s,
                 lines: measured.lines,
-                shards: Some(64),
+                shards: Some(costs.shards),
                 append_ms: measured.p50_ms / 3.0,
                 ..Question::default()
             }

@@ -110,7 +110,7 @@ pub async fn plan(
         pods,
     };
     if let restart::Step::Evict(id, pod) = &plan.restarting {
-        let since = jiff::Timestamp::from_second(now).unwrap_or_default().to_string();
+        let since = reconcile::written(now);
         plan.restart.get_or_insert_with(|| Restart { id: *id, pod: pod.clone(), since });
     }
     Ok(Some(plan))

@@ -105,7 +105,7 @@ pub fn next(facts: &Facts<'_>) -> Next {
         let next = anew(dead, ": it does not run");
         return if dead.stopping { Next { step: Step::Nothing, ..next } } else { next };
     }
-    if let Some(other) = facts.pods.iter().find(|pod| !pod.ready || pod.stopping) {
+    if let Some(other) = facts.pods.iter().find(|pod| !pod.serves()) {
         return waits(format!("{} starts", other.name));
     }
     if (facts.pods.len() as i32) < facts.replicas {

@@ -24,6 +24,8 @@ pub(crate) fn tenants(keys: BTreeMap<String, String>, directory: Option<PathBuf>
     let look = tenants.clone();
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(limits::API_KEYS_LOOK);
+        // They were read just now.
+        ticks.reset();
         loop {
             ticks.tick().await;
             // A few small files.
