@@ -97,7 +97,7 @@ async fn audit(books: Books) -> Report {
             tokio::spawn(http.serve_connection(TokioIo::new(socket), service));
         }
     });
-    let client = Client::new(&url, None, Duration::from_secs(10)).unwrap();
+    let client = Client::new(&url, None, None, Duration::from_secs(10)).unwrap();
     let config = Config { settle: Duration::from_secs(2), page_size: PAGE, listed: 10 };
     run(&client, config, Meter::hidden()).await.unwrap()
 }

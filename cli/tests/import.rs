@@ -48,7 +48,7 @@ impl Trial {
     }
 
     async fn run_until(&self, stop: &CancellationToken) -> Result<Outcome, Error> {
-        let client = Client::new(&self.fake.url, None, self.timeout).unwrap();
+        let client = Client::new(&self.fake.url, None, None, self.timeout).unwrap();
         run(&client, self.config.clone(), Meter::hidden(), stop).await
     }
 
@@ -166,7 +166,7 @@ async fn an_interrupted_import_goes_on_where_it_was() {
 async fn another_file_or_restart_begins_anew() {
     let mut trial = Trial::new(orders(10), []).await;
     let half = |trial: &Trial| {
-        let client = Client::new(&trial.fake.url, None, trial.timeout).unwrap();
+        let client = Client::new(&trial.fake.url, None, None, trial.timeout).unwrap();
         let input = trial.config.input.fingerprint().unwrap().unwrap();
         let mut state = State::new(orderctl::import::state::Identity::new(client.server(), input, None));
         (state.line, state.counts.created) = (5, 5);

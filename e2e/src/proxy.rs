@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::Life;
 
-/// What a function answers to whom, HOST:PORT, asked how and for which path with its query.
-pub type Answer = Arc<dyn Fn(&str, &Method, &str) -> (u16, String) + Send + Sync>;
+/// What a function answers to whom, HOST:PORT, asked how, for which path with its query, and with what.
+pub type Answer = Arc<dyn Fn(&str, &Method, &str, &[u8]) -> (u16, String) + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
@@ -37,6 +37,8 @@ impl Proxy {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        // A second time it has been named already.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let shared = Shared {
             targets: Arc::default(),
@@ -108,7 +110,7 @@ async fn answer(shared: &Shared, method: Method, uri: &Uri, headers: &HeaderMap,
         if shared.key.lock().unwrap().as_deref().is_some_and(|key| shown != Some(key)) {
             return (StatusCode::UNAUTHORIZED, "no key of ours".to_owned());
         }
-        let (status, text) = answer(&name, &method, &path);
+        let (status, text) = answer(&name, &method, &path, &body);
         return (StatusCode::from_u16(status).unwrap(), text);
     };
     let request = shared.client.request(method, format!("http://{server}{path}")).body(body);

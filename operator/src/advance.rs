@@ -3,25 +3,19 @@
 //! In this order, as nothing scales during an upgrade, and nobody goes who is needed. Writes nothing to the API server.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::Api;
-use kube::{Client, ResourceExt as _};
+use kube::ResourceExt as _;
 
-use crate::ask::Asker;
 use crate::autoscale::Reason;
 use crate::crd::{OrderCluster, ScalingStatus, UpgradeStatus};
-use crate::members::{self, Crowd};
+use crate::members::{Crowd, Members, Rebalancing, Seen};
 use crate::reconcile::{Context, seconds};
 use crate::rolling::{self, Pods};
 use crate::upgrade::{Decision, Pod, Step};
 use crate::validate::Cluster;
-use crate::{pace, scaling};
+use crate::{credentials, pace, scaling};
 
 /// The annotation that asks for shards to be levelled; another value asks again.
 const REBALANCE: &str = "ordermill.io/rebalance";
-
-/// The tenant that may ask for the cluster itself.
-const TENANT: &str = "default";
 
 /// The next step.
 #[derive(Debug)]
@@ -37,7 +31,7 @@ pub struct Next {
     /// What is said of the number of members.
     pub scaling: Option<ScalingStatus>,
     /// The cluster, as its members tell; None where nobody was asked, or has answered.
-    pub seen: Option<members::Seen>,
+    pub seen: Option<Seen>,
     /// For which request shards were levelled last.
     pub rebalanced: Option<String>,
 }
@@ -50,18 +44,19 @@ pub async fn members(
     context: &Context,
 ) -> kube::Result<Next> {
     let (name, namespace) = (valid.name.clone(), valid.namespace.clone());
-    let asker = context.asker.with_key(key(cluster, &context.client, &namespace).await);
+    let asker = credentials::asker(cluster, &context.client, &namespace, &context.asker).await;
     let pods = match live {
         Some(live) => rolling::pods(&context.client, &namespace, live, seconds(&context.clock)).await?,
         None => Pods::default(),
     };
+    let members = Members { asker: &asker, cluster: &name, namespace: &namespace, pods: &pods.pods };
     let there = live.and_then(|live| live.spec.as_ref()?.replicas).unwrap_or_default();
     let left = cluster.status.as_ref().and_then(|status| status.scaling.as_ref());
     let left: &[String] = left.map_or(&[], |scaling| &scaling.draining);
     let differs = rolling::differs(&valid, live);
     let scales = valid.spec.autoscaling.is_some() || (1..there).contains(&valid.spec.replicas) || !left.is_empty();
     let crowd = if live.is_some() && (differs || (scales && valid.spec.storage.tikv.is_some())) {
-        Some(members::crowd(&asker, &name, &namespace, &pods.pods).await)
+        Some(members.crowd().await)
     } else {
         None
     };
@@ -75,9 +70,9 @@ pub async fn members(
     let keep = paced.spec.replicas;
     let mut draining = Vec::new();
     if let Some(crowd) = &crowd {
-        scaling::stay(&asker, &name, &namespace, &pods.pods, left, keep).await;
+        scaling::stay(&members, left, keep).await;
         if (1..there).contains(&keep) {
-            let waits = scaling::drain(&asker, &name, &namespace, &pods.pods, crowd, keep).await;
+            let waits = scaling::drain(&members, crowd, keep).await;
             draining = waits.unwrap_or_default();
         }
     }
@@ -95,35 +90,18 @@ pub async fn members(
     let seen = match &crowd {
         Some(crowd) => crowd.seen.clone().ok(),
         // Who does not want members watched need not let the operator reach them.
-        None if live.is_some() && asks(cluster) => members::look(&asker, &name, &namespace, &pods.pods).await.ok(),
+        None if live.is_some() && asks(cluster) => members.look().await.ok(),
         None => None,
     };
     if decision.step == Step::None && !differs && pods.settled(there) {
-        raise_format(&asker, &name, &namespace, &pods, seen.as_ref()).await;
+        raise_format(&members, seen.as_ref()).await;
     }
-    let rebalanced = rebalance(cluster, &pods, decision.step, &asker).await;
-    Ok(Next { cluster: paced, decision, pods, upgrade, scaling, seen, rebalanced })
-}
-
-/// The API key that members are shown, of those in the Secret that they read theirs from; None where nobody is asked for
-/// one, or it cannot be read: then they refuse, and the status says so.
-async fn key(cluster: &OrderCluster, client: &Client, namespace: &str) -> Option<String> {
-    let secret = cluster.spec.api.as_ref()?.keys_secret_name.as_ref()?;
-    let read = Api::<Secret>::namespaced(client.clone(), namespace).get(secret).await;
-    let keys = match read {
-        Ok(secret) => secret.data.unwrap_or_default().remove(TENANT).map(|keys| keys.0),
-        Err(error) => {
-            tracing::warn!(name = cluster.name_any(), secret, %error, "the API key for the members cannot be read");
-            return None;
-        }
+    let seen = match seen {
+        Some(seen) => Some(change_rebalancing(cluster, &members, seen).await),
+        None => None,
     };
-    let keys = String::from_utf8(keys.unwrap_or_default()).unwrap_or_default();
-    let first = keys.lines().map(str::trim).find(|key| !key.is_empty());
-    if first.is_none() {
-        let name = cluster.name_any();
-        tracing::warn!(name, secret, "there is no entry {TENANT:?} with an API key: members cannot be asked");
-    }
-    first.map(str::to_owned)
+    let rebalanced = rebalance(cluster, &members, decision.step).await;
+    Ok(Next { cluster: paced, decision, pods, upgrade, scaling, seen, rebalanced })
 }
 
 /// Whether members are asked how they are without need: where there may be several, and they are watched at all.
@@ -134,24 +112,45 @@ fn asks(cluster: &OrderCluster) -> bool {
 
 /// What every member's build knows may be written once an upgrade has finished everywhere: until then a step back has to
 /// be able to read everything.
-async fn raise_format(asker: &Asker, name: &str, namespace: &str, pods: &Pods, seen: Option<&members::Seen>) {
+async fn raise_format(members: &Members<'_>, seen: Option<&Seen>) {
     let newest = seen.and_then(|seen| seen.format_max.filter(|newest| *newest > seen.format));
     let Some(newest) = newest else { return };
-    match members::raise_format(asker, name, namespace, &pods.pods, newest).await {
+    let name = members.cluster;
+    match members.raise_format(newest).await {
         Ok(()) => tracing::info!(name, format = newest, "the store's format is raised"),
         Err(error) => tracing::warn!(name, format = newest, %error, "the store's format could not be raised"),
     }
 }
 
+/// Has the members move shards by themselves for what the spec says, where it says so and they do not yet; how they are
+/// then.
+async fn change_rebalancing(cluster: &OrderCluster, members: &Members<'_>, mut seen: Seen) -> Seen {
+    let (Some(spec), Some(now)) = (&cluster.spec.rebalancing, &seen.rebalancing) else { return seen };
+    let wanted = Rebalancing { policy: spec.policy.word().to_owned(), moves_at_once: spec.moves_at_once };
+    if *now == wanted {
+        return seen;
+    }
+    let name = members.cluster;
+    match members.change_rebalancing(&wanted).await {
+        Ok(()) => {
+            tracing::info!(name, ?wanted, "rebalancing is changed");
+            seen.rebalancing = Some(wanted);
+        }
+        // The next look tries again.
+        Err(error) => tracing::warn!(name, ?wanted, %error, "rebalancing could not be changed"),
+    }
+    seen
+}
+
 /// Has shards levelled when an annotation asks for it that has not been heard yet; not while members are replaced.
-async fn rebalance(cluster: &OrderCluster, pods: &Pods, step: Step, asker: &Asker) -> Option<String> {
+async fn rebalance(cluster: &OrderCluster, members: &Members<'_>, step: Step) -> Option<String> {
     let done = cluster.status.as_ref().and_then(|status| status.rebalanced.clone());
     let asked = cluster.annotations().get(REBALANCE).filter(|asked| Some(*asked) != done.as_ref());
     let (Some(asked), Step::None | Step::RolledBack, true) = (asked, step, cluster.spec.storage.tikv.is_some()) else {
         return done;
     };
-    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-    match members::rebalance(asker, &name, &namespace, &pods.pods).await {
+    let name = members.cluster;
+    match members.rebalance().await {
         Ok(()) => {
             tracing::info!(name, asked, "shards are levelled");
             Some(asked.clone())

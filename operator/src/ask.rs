@@ -4,9 +4,10 @@
 
 use std::time::Instant;
 
-use reqwest::{Client, Method, Proxy, StatusCode};
+use reqwest::{Certificate, Client, Method, Proxy, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_rustls::rustls::crypto::ring;
 
 use crate::limits;
 use crate::tenure::Tenure;
@@ -46,28 +47,43 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Asker {
     client: Client,
+    proxy: Option<Proxy>,
     tenure: Tenure,
     key: Option<String>,
+}
+
+fn client(proxy: Option<Proxy>, authority: Option<&[u8]>) -> Result<Client, reqwest::Error> {
+    // Another one may have been named before in this process.
+    let _ = ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .connect_timeout(limits::ASK_CONNECT)
+        .timeout(limits::ASK)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(proxy) = proxy {
+        client = client.proxy(proxy);
+    }
+    if let Some(authority) = authority {
+        client = client.tls_certs_only(Certificate::from_pem_bundle(authority)?);
+    }
+    client.build()
 }
 
 impl Asker {
     /// Asks directly, or through an HTTP proxy: for an operator that runs where no pod can be reached. Changes nothing
     /// without the right to.
     pub fn new(proxy: Option<&str>, tenure: Tenure) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder()
-            .connect_timeout(limits::ASK_CONNECT)
-            .timeout(limits::ASK)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(proxy) = proxy {
-            client = client.proxy(Proxy::http(proxy)?);
-        }
-        Ok(Self { client: client.build()?, tenure, key: None })
+        let proxy = proxy.map(Proxy::all).transpose()?;
+        Ok(Self { client: client(proxy.clone(), None)?, proxy, tenure, key: None })
     }
 
-    /// The same, who shows an API key.
-    pub fn with_key(&self, key: Option<String>) -> Self {
-        Self { key, ..self.clone() }
+    /// The same, who shows an API key, and believes whom a certificate of this authority (PEM) names.
+    pub fn with(&self, key: Option<String>, authority: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let client = match authority {
+            Some(authority) => client(self.proxy.clone(), Some(authority))?,
+            None => self.client.clone(),
+        };
+        Ok(Self { client, key, ..self.clone() })
     }
 
     /// Reads JSON.

@@ -12,6 +12,7 @@ pub mod autoscale;
 pub mod build;
 pub mod controller;
 pub mod crd;
+pub mod credentials;
 pub mod leader;
 pub mod limits;
 pub mod manifest;

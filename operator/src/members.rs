@@ -3,7 +3,8 @@
 //! Whoever answers first answers for the cluster; what a pod has measured only that pod knows.
 
 use futures::future::join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::ask::{Asker, Error};
 use crate::build::names;
@@ -26,6 +27,17 @@ pub struct Seen {
     pub format: u32,
     /// The newest that the builds of all members know; not known of members that do not tell.
     pub format_max: Option<u32>,
+    /// What shards move for by themselves; not known of members that do not tell.
+    pub rebalancing: Option<Rebalancing>,
+}
+
+/// What shards move for by themselves, in the members' words.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Rebalancing {
+    /// What for.
+    pub policy: String,
+    /// How many at once.
+    pub moves_at_once: u32,
 }
 
 /// A member.
@@ -61,6 +73,8 @@ struct Cluster {
     format: u32,
     #[serde(default)]
     format_max: Option<u32>,
+    #[serde(default)]
+    rebalancing: Option<Rebalancing>,
 }
 
 #[derive(Deserialize)]
@@ -87,87 +101,98 @@ pub struct Crowd {
     pub work: Vec<Work>,
 }
 
-/// Asks them all.
-pub async fn crowd(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Crowd {
-    let seen = look(asker, cluster, namespace, pods).await;
-    let work = work(asker, cluster, namespace, pods).await;
-    Crowd { seen, work }
+/// The members of a cluster, as they are asked.
+#[derive(Clone, Copy)]
+pub struct Members<'a> {
+    /// With what they are asked.
+    pub asker: &'a Asker,
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Their pods.
+    pub pods: &'a [Pod],
 }
 
-/// HOST:PORT of a pod's API.
-pub fn address(cluster: &str, namespace: &str, pod: &str) -> String {
-    format!("{pod}.{cluster}-peers.{namespace}.svc:{}", names::HTTP_PORT)
-}
-
-/// Pods that can be asked.
-pub fn serving(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
-    pods.iter().filter(|pod| pod.serves())
-}
-
-/// Has the store's format raised; the members refuse what one of them does not know.
-pub async fn raise_format(
-    asker: &Asker,
-    cluster: &str,
-    namespace: &str,
-    pods: &[Pod],
-    format: u32,
-) -> Result<(), Error> {
-    let body = serde_json::json!({"format": format});
-    tell(asker, cluster, namespace, pods, "format", Some(&body)).await
-}
-
-/// Has shards moved until all members are loaded alike; once, and for whoever asks.
-pub async fn rebalance(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<(), Error> {
-    tell(asker, cluster, namespace, pods, "rebalance", None).await
-}
-
-async fn tell(
-    asker: &Asker,
-    cluster: &str,
-    namespace: &str,
-    pods: &[Pod],
-    what: &str,
-    body: Option<&serde_json::Value>,
-) -> Result<(), Error> {
-    let Some(pod) = serving(pods).next() else {
-        return Err(Error::Silent { url: cluster.to_owned(), why: "no member serves".to_owned() });
-    };
-    let url = format!("http://{}/v1/cluster/{what}", address(cluster, namespace, &pod.name));
-    asker.post(TO, &url, body).await.map(drop)
-}
-
-/// How the cluster is, by the first pod that answers; why nobody does.
-pub async fn look(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Result<Seen, String> {
-    let mut why = "no member serves".to_owned();
-    for pod in serving(pods).take(3) {
-        match one(asker, &address(cluster, namespace, &pod.name)).await {
-            Ok(seen) => return Ok(seen),
-            Err(error) => why = error.to_string(),
-        }
+impl<'a> Members<'a> {
+    /// Pods that can be asked.
+    pub fn serving(&self) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(|pod| pod.serves())
     }
-    Err(why)
-}
 
-async fn one(asker: &Asker, address: &str) -> Result<Seen, Error> {
-    let cluster: Cluster = asker.read(TO, &format!("http://{address}/v1/cluster")).await?;
-    let list: MemberList = asker.read(TO, &format!("http://{address}/v1/cluster/members")).await?;
-    Ok(Seen {
-        members: list.members,
-        shards: cluster.shards,
-        moving: cluster.shards_moving,
-        format: cluster.format,
-        format_max: cluster.format_max,
-    })
-}
+    /// Where a pod answers for a path of its API.
+    fn url(&self, pod: &Pod, path: &str) -> String {
+        let scheme = if pod.tls { "https" } else { "http" };
+        let (Self { cluster, namespace, .. }, pod) = (self, &pod.name);
+        format!("{scheme}://{pod}.{cluster}-peers.{namespace}.svc:{}{path}", names::HTTP_PORT)
+    }
 
-/// What the pods that serve say of their work; those that do not answer are left out.
-async fn work(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod]) -> Vec<Work> {
-    let ask = async |pod: &Pod| {
-        let url = format!("http://{}/metrics", address(cluster, namespace, &pod.name));
-        let text = asker.text(TO, &url).await.ok()?;
-        Some(Work { pod: pod.name.clone(), ..measured(&text) })
-    };
-    join_all(serving(pods).map(ask)).await.into_iter().flatten().collect()
+    /// Asks them all.
+    pub async fn crowd(&self) -> Crowd {
+        let seen = self.look().await;
+        Crowd { seen, work: self.work().await }
+    }
+
+    /// How the cluster is, by the first pod that answers; why nobody does.
+    pub async fn look(&self) -> Result<Seen, String> {
+        let mut why = "no member serves".to_owned();
+        for pod in self.serving().take(3) {
+            match self.seen_by(pod).await {
+                Ok(seen) => return Ok(seen),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
+    }
+
+    async fn seen_by(&self, pod: &Pod) -> Result<Seen, Error> {
+        let cluster: Cluster = self.asker.read(TO, &self.url(pod, "/v1/cluster")).await?;
+        let list: MemberList = self.asker.read(TO, &self.url(pod, "/v1/cluster/members")).await?;
+        Ok(Seen {
+            members: list.members,
+            shards: cluster.shards,
+            moving: cluster.shards_moving,
+            format: cluster.format,
+            format_max: cluster.format_max,
+            rebalancing: cluster.rebalancing,
+        })
+    }
+
+    /// What the pods that serve say of their work; those that do not answer are left out.
+    async fn work(&self) -> Vec<Work> {
+        let ask = async |pod: &Pod| {
+            let text = self.asker.text(TO, &self.url(pod, "/metrics")).await.ok()?;
+            Some(Work { pod: pod.name.clone(), ..measured(&text) })
+        };
+        join_all(self.serving().map(ask)).await.into_iter().flatten().collect()
+    }
+
+    /// Has the store's format raised; the members refuse what one of them does not know.
+    pub async fn raise_format(&self, format: u32) -> Result<(), Error> {
+        self.tell("format", Some(&json!({"format": format}))).await
+    }
+
+    /// Has shards moved until all members are loaded alike; once, and for whoever asks.
+    pub async fn rebalance(&self) -> Result<(), Error> {
+        self.tell("rebalance", None).await
+    }
+
+    /// Has shards moved by themselves for what is asked, and as many at once.
+    pub async fn change_rebalancing(&self, wanted: &Rebalancing) -> Result<(), Error> {
+        self.tell("rebalancing", Some(&json!(wanted))).await
+    }
+
+    /// Has a member drained, or lets it stay: `what` is `drain` or `uncordon`.
+    pub async fn change_member(&self, member: &str, what: &str) -> Result<(), Error> {
+        self.tell(&format!("members/{member}/{what}"), None).await
+    }
+
+    async fn tell(&self, what: &str, body: Option<&Value>) -> Result<(), Error> {
+        let Some(pod) = self.serving().next() else {
+            return Err(Error::Silent { url: self.cluster.to_owned(), why: "no member serves".to_owned() });
+        };
+        self.asker.post(TO, &self.url(pod, &format!("/v1/cluster/{what}")), body).await.map(drop)
+    }
 }
 
 /// What a pod's measurements say of its work, in Prometheus' format.

@@ -99,6 +99,7 @@ fn seen(pod: &v1::Pod, now_s: i64) -> Option<Pod> {
         seconds: u64::try_from(now_s - since).unwrap_or_default(),
         stuck: waiting,
         stopping: pod.metadata.deletion_timestamp.is_some(),
+        tls: build::speaks_tls(pod),
         name,
     })
 }

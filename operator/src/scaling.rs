@@ -7,10 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ask::Asker;
 use crate::autoscale::{self, Facts, Load, Plan, Wish};
 use crate::crd::Autoscaling;
-use crate::members::{self, Crowd};
+use crate::members::{Crowd, Members};
 use crate::upgrade::{Pod, Work};
 
 /// What is remembered of clusters from look to look, by their uids.
@@ -108,20 +107,13 @@ impl Past {
 
 /// Has the members drained that are to go. None when all of them are, or nobody can be asked: a pod that is told to
 /// stop hands its shards over by itself, so that only takes longer.
-pub async fn drain(
-    asker: &Asker,
-    cluster: &str,
-    namespace: &str,
-    pods: &[Pod],
-    crowd: &Crowd,
-    keep: i32,
-) -> Option<Vec<String>> {
+pub async fn drain(members: &Members<'_>, crowd: &Crowd, keep: i32) -> Option<Vec<String>> {
     let seen = crowd.seen.as_ref().ok()?;
-    let going = |name: &str| pods.iter().any(|pod| pod.name == name && pod.ordinal >= keep && pod.serves());
+    let going = |name: &str| members.serving().any(|pod| pod.name == name && pod.ordinal >= keep);
     let mut waits = Vec::new();
     for member in seen.members.iter().filter(|member| going(&member.name) && member.state != "drained") {
         if member.state != "draining" {
-            tell(asker, cluster, namespace, pods, &member.name, "drain").await;
+            tell(members, &member.name, "drain").await;
         }
         waits.push(member.name.clone());
     }
@@ -130,18 +122,16 @@ pub async fn drain(
 }
 
 /// Lets members stay that were to go: those in `drained` that are kept after all.
-pub async fn stay(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], drained: &[String], keep: i32) {
-    for pod in pods.iter().filter(|pod| pod.ordinal < keep && drained.contains(&pod.name)) {
-        tell(asker, cluster, namespace, pods, &pod.name, "uncordon").await;
+pub async fn stay(members: &Members<'_>, drained: &[String], keep: i32) {
+    for pod in members.pods.iter().filter(|pod| pod.ordinal < keep && drained.contains(&pod.name)) {
+        tell(members, &pod.name, "uncordon").await;
     }
 }
 
-async fn tell(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], member: &str, what: &str) {
-    let Some(pod) = members::serving(pods).next() else { return };
-    let address = members::address(cluster, namespace, &pod.name);
-    let url = format!("http://{address}/v1/cluster/members/{member}/{what}");
-    match asker.post("member", &url, None).await {
-        Ok(_) => tracing::info!(cluster, namespace, member, what, "a member was told"),
+async fn tell(members: &Members<'_>, member: &str, what: &str) {
+    let Members { cluster, namespace, .. } = *members;
+    match members.change_member(member, what).await {
+        Ok(()) => tracing::info!(cluster, namespace, member, what, "a member was told"),
         Err(error) => tracing::warn!(cluster, namespace, member, what, %error, "a member could not be told"),
     }
 }
@@ -150,7 +140,7 @@ async fn tell(asker: &Asker, cluster: &str, namespace: &str, pods: &[Pod], membe
 mod tests {
     use super::*;
     use crate::autoscale::Reason;
-    use crate::members::{Member, Seen};
+    use crate::members::{self, Member, Seen};
 
     fn pods() -> Vec<Pod> {
         let pod = |ordinal: i32| Pod {
@@ -161,6 +151,7 @@ mod tests {
             seconds: 100,
             stuck: None,
             stopping: false,
+            tls: false,
         };
         (0..2).map(pod).collect()
     }
@@ -191,6 +182,7 @@ mod tests {
             moving: 0,
             format: 1,
             format_max: None,
+            rebalancing: None,
         };
         Crowd { seen: Ok(seen), work: pods().into_iter().map(work).collect() }
     }

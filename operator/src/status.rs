@@ -14,6 +14,7 @@ use crate::build::{self, Stage, names};
 use crate::crd::{
     Condition, Division, MemberRow, OrderCluster, OrderClusterStatus, ScalingStatus, ShardsStatus, UpgradeStatus,
 };
+use crate::credentials;
 use crate::members;
 use crate::pd::Seen;
 use crate::stores::Plan;
@@ -113,6 +114,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
     conditions.extend(stores.map(|stores| condition(facts, "StoresSettled", stores.clone())));
     let kind = if spec.storage.tikv.is_some() { "tikv" } else { "embedded" };
     let namespace = cluster.namespace().unwrap_or_default();
+    let scheme = if credentials::tls_secret(spec).is_some() { "https" } else { "http" };
     OrderClusterStatus {
         observed_generation: cluster.metadata.generation,
         summary: Some(summary.to_owned()),
@@ -123,7 +125,7 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
         selector: Some(names::selector_text(&name)),
         image: facts.image.clone().or_else(|| set.and_then(|set| set.annotations().get(build::IMAGE).cloned())),
         storage: Some(kind.to_owned()),
-        endpoint: set.map(|_| format!("http://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
+        endpoint: set.map(|_| format!("{scheme}://{name}.{namespace}.svc:{}", names::HTTP_PORT)),
         scaling: facts.scaling.clone(),
         shards: facts.members.map(shards),
         members: facts.members.map(rows).unwrap_or_default(),
@@ -137,7 +139,8 @@ pub fn of(facts: &Facts<'_>) -> OrderClusterStatus {
 fn shards(seen: &members::Seen) -> ShardsStatus {
     let owned = seen.shards.saturating_sub(seen.moving);
     let ready = format!("{owned}/{}", seen.shards);
-    ShardsStatus { count: seen.shards, owned, moving: seen.moving, ready, format: seen.format }
+    let rebalancing = seen.rebalancing.as_ref().map(|one| format!("{}, {} at once", one.policy, one.moves_at_once));
+    ShardsStatus { count: seen.shards, owned, moving: seen.moving, ready, format: seen.format, rebalancing }
 }
 
 /// One for each pod: of two incarnations the one that serves more is the pod's.

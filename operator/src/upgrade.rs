@@ -23,6 +23,8 @@ pub struct Pod {
     pub stuck: Option<String>,
     /// Whether it is being stopped.
     pub stopping: bool,
+    /// Whether it speaks TLS: those that are replaced may differ from those that replace them.
+    pub tls: bool,
 }
 
 impl Pod {

@@ -44,12 +44,23 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Writes a certificate of this authority for `address`, its key, and whom its owner trusts.
-    pub fn issue(&self, folder: &Path, name: &str, address: IpAddr, trusted: &Self) -> Files {
+    /// Its certificate, in PEM form.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate of this authority for these names, and its key, both in PEM form.
+    pub fn certificate(&self, names: &[String]) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new(vec![address.to_string()]).expect("an address");
+        let mut params = CertificateParams::new(names).expect("names and addresses");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be made");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// Writes a certificate of this authority for `address`, its key, and whom its owner trusts.
+    pub fn issue(&self, folder: &Path, name: &str, address: IpAddr, trusted: &Self) -> Files {
+        let (certificate, key) = self.certificate(&[address.to_string()]);
         let write = |what: &str, text: &str| {
             let path = folder.join(format!("{name}.{what}.pem"));
             std::fs::write(&path, text).expect("a file can be written");
@@ -57,8 +68,8 @@ impl Authority {
         };
         Files {
             ca: write("ca", &trusted.pem),
-            certificate: write("certificate", &certificate.pem()),
-            key: write("key", &key.serialize_pem()),
+            certificate: write("certificate", &certificate),
+            key: write("key", &key),
         }
     }
 }

@@ -268,6 +268,8 @@ fn cluster() -> Vec<Bad> {
         bad("POST /v1/cluster/format", "{\"format\":-1}", Kind::InvalidRequest, "format"),
         bad("POST /v1/cluster/format", "{\"format\":1}", Kind::NotClustered, ""),
         bad("POST /v1/cluster/rebalance?now=1", "", Kind::InvalidRequest, "now"),
+        bad("POST /v1/cluster/rebalancing", "{\"policy\":\"off\"}", Kind::InvalidRequest, "policy"),
+        bad("POST /v1/cluster/rebalancing", "{\"moves_at_once\":1000}", Kind::InvalidRequest, "moves_at_once"),
         bad("GET /v1/cluster/shards?page_token=65536", "", Kind::InvalidRequest, "page_token"),
         bad("GET /v1/cluster/shards/0", "", Kind::NotFound, ""),
         bad("DELETE /v1/cluster/members", "", Kind::MethodNotAllowed, ""),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ordermill_api::{
     Cluster as Whole, ClusterChange, ClusterMember, ClusterShard, EventPage, FormatChange, MemberList, MemberState,
-    Problem, ProblemKind, ShardPage, ShardState,
+    Problem, ProblemKind, RebalancingPolicy, ShardPage, ShardState,
 };
 use ordermill_journal::FORMAT;
 use ordermill_tests::cluster::Cluster;
@@ -203,8 +203,20 @@ async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
     even(&http, MEMBERS).await;
     let customers = Customers::start(&http).await;
     customers.more(50).await;
+    // Paused, it is given none, whoever plans; that stays, and is shown.
+    let paused = Orderctl::run(&all.servers[0].url(), &["cluster", "rebalancing", "--policy", "paused"]).await.well();
+    let version = paused.json()[0]["map_version"].as_u64().expect("a version");
     all.join().await;
+    let joined = members(&http).await.into_iter().find(|one| one.name == "member-3").expect("it has joined");
+    let cluster: Whole = http.get("/v1/cluster").await.expect(200).json();
+    assert!(cluster.map_version > version && cluster.shards_moving == 0, "{cluster:?}");
+    assert_eq!((joined.shards, cluster.rebalancing.policy), (0, RebalancingPolicy::Paused));
+    let refused = http.post("/v1/cluster/rebalance", &json!({}), &[]).await;
+    assert_eq!(problem(&refused), ProblemKind::ClusterConflict);
+    change(&http, "/v1/cluster/rebalancing", &json!({"policy": "load", "moves_at_once": 2})).await;
     let four = even(&http, MEMBERS + 1).await;
+    let cluster: Whole = http.get("/v1/cluster").await.expect(200).json();
+    assert_eq!((cluster.rebalancing.policy, cluster.rebalancing.moves_at_once), (RebalancingPolicy::Load, 2));
     customers.more(50).await;
 
     let url = all.servers[3].url();

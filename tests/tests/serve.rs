@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ordermill_api::{Health, Order, ProblemKind};
 use ordermill_tests::load::Load;
-use ordermill_tests::process::{Ended, Http, Server, Settings, audit, in_time, problem, until};
+use ordermill_tests::process::{Ended, Http, Orderctl, Server, Settings, audit, in_time, problem, until};
 use ordermill_tests::seed;
+use ordermill_tests::tls::Authority;
 use reqwest::Method;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -362,11 +363,70 @@ async fn keys_in_a_directory_come_and_go_while_it_serves() {
     put("globex", "key-of-globex-as-well\n");
     until("a warning", async || {
         let log = server.log();
-        if log.contains("API keys do not fit") { Ok(()) } else { Err(log) }
+        if log.contains("they do not fit") { Ok(()) } else { Err(log) }
     })
     .await;
     assert_eq!((asked("first-key-of-acme").await, asked("key-of-globex-as-well").await), (200, 401));
     put("acme", "second-key-of-acme\n");
     becomes("first-key-of-acme", 401).await;
     assert_eq!((asked("second-key-of-acme").await, asked("key-of-globex-as-well").await), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_shown_and_another_one_once_its_files_have_changed() {
+    let dir = TempDir::new().expect("a directory can be made");
+    let at = |name: &str| dir.path().join(name).to_str().expect("a path is text").to_owned();
+    let settings = Settings::new(dir.path().join("data"), 1);
+    let (before, after, key) = (Authority::new(), Authority::new(), "key-of-the-default-tenant");
+    let show = |authority: &Authority| {
+        let (certificate, key) = authority.certificate(&[settings.listen.ip().to_string()]);
+        std::fs::write(at("tls.crt"), certificate).expect("a file can be written");
+        std::fs::write(at("tls.key"), key).expect("a file can be written");
+    };
+    show(&before);
+    std::fs::create_dir(at("keys")).expect("a directory can be made");
+    std::fs::write(at("keys/default"), key).expect("a file can be written");
+    std::fs::write(at("before.crt"), before.pem()).expect("a file can be written");
+    let secured = ["--http-certificate", &at("tls.crt"), "--http-key", &at("tls.key"), "--api-keys-dir", &at("keys")];
+    let server = Server::start(settings.clone().with(&secured)).await;
+    let url = server.url();
+    assert!(url.starts_with("https://"), "{url}");
+    let asked = async |authority: &Authority| {
+        let http = Http::secured(&url, None, authority.pem(), key);
+        http.send(http.request(Method::GET, "/v1/items")).await.map(|answer| answer.status)
+    };
+    assert_eq!(asked(&before).await.expect("it is trusted"), 200);
+    assert!(asked(&after).await.is_err(), "it is not of this authority");
+    let plain = Http::new(&url.replace("https", "http"));
+    assert!(plain.send(plain.request(Method::GET, "/v1/items")).await.is_err(), "nothing goes in the clear");
+
+    // As people ask, with the authority named and without.
+    let ca = at("before.crt");
+    let set = ["items", "set", "tea", "--on-hand", "5", "--api-key", key];
+    Orderctl::run(&url, &[&set[..], &["--ca", &ca]].concat()).await.well();
+    let refused = Orderctl::run(&url, &set).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+    let absent = Orderctl::run(&url, &["audit", "--ca", "/nowhere.crt"]).await;
+    assert!(absent.code == Some(1) && absent.stderr.contains("/nowhere.crt cannot be read"), "{}", absent.stderr);
+
+    // Half of a change is none: the certificate before is shown until both files fit.
+    let warned = async |count: usize| {
+        until("a warning", async || {
+            let log = server.log();
+            if log.matches("they do not fit").count() == count { Ok(()) } else { Err(log) }
+        })
+        .await;
+    };
+    std::fs::write(at("tls.key"), "no key").expect("a file can be written");
+    warned(1).await;
+    assert_eq!(asked(&before).await.expect("it is trusted"), 200);
+    show(&after);
+    until("the other certificate", async || asked(&after).await.map_err(|error| format!("{error:?}"))).await;
+    assert!(asked(&before).await.is_err());
+
+    server.terminate();
+    server.ended().await.well();
+    let half = Server::try_start(settings.with(&["--http-key", &at("tls.key")])).await.expect_err("half of it");
+    assert!(half.stderr.contains("HTTPS needs both of --http-certificate and --http-key"), "{}", half.stderr);
 }

@@ -1,6 +1,6 @@
 //! Commands about the cluster.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::Pages;
 
@@ -46,10 +46,40 @@ pub enum ClusterCommand {
     },
     /// Level loads now, although no member is overloaded.
     Rebalance,
+    /// Change what shards move for by themselves, and how many at once; `status` shows it.
+    Rebalancing {
+        /// What for; those of members that are gone or drained always move.
+        #[arg(long, value_enum, required_unless_present = "moves_at_once")]
+        policy: Option<RebalancingPolicy>,
+        /// How many at once, those of members that are drained included.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+        moves_at_once: Option<u32>,
+    },
     /// Show the store's format and those that each member's build knows, or raise it.
     Format {
         /// Raise it to this one, after an upgrade has finished everywhere; it never goes back.
         #[arg(long, value_name = "FORMAT")]
         raise: Option<u32>,
     },
+}
+
+/// What shards move for by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RebalancingPolicy {
+    /// For the same number of shards at all members, and for load where a member is overloaded.
+    Load,
+    /// For the same number of shards alone.
+    Count,
+    /// Not at all.
+    Paused,
+}
+
+impl From<RebalancingPolicy> for ordermill_api::RebalancingPolicy {
+    fn from(policy: RebalancingPolicy) -> Self {
+        match policy {
+            RebalancingPolicy::Load => Self::Load,
+            RebalancingPolicy::Count => Self::Count,
+            RebalancingPolicy::Paused => Self::Paused,
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod migrate;
 mod orders;
 pub mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Format;
 
 pub use capacity::CapacityArgs;
-pub use cluster::ClusterCommand;
+pub use cluster::{ClusterCommand, RebalancingPolicy};
 pub use import::{ConvertArgs, CsvArgs, ImportArgs};
 pub use items::{FromCsv, ItemCommand, SetItem};
 pub use migrate::MigrateArgs;
@@ -46,6 +47,9 @@ pub struct Global {
     /// The API key, sent as a bearer token.
     #[arg(long, global = true, env = "ORDERMILL_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub api_key: Option<String>,
+    /// A file with the authority (PEM) whose certificate a server with https has to show [default: whom the system trusts].
+    #[arg(long, global = true, env = "ORDERMILL_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// How answers are printed [default: table on a terminal, json elsewhere].
     #[arg(long, short, global = true, value_enum)]
     pub output: Option<Format>,

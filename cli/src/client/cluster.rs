@@ -1,6 +1,8 @@
 //! Calls about the cluster.
 
-use ordermill_api::{Cluster, ClusterChange, FormatChange, MemberList, MoveShard, RaiseFormat, ShardPage, SplitShard};
+use ordermill_api::{
+    ChangeRebalancing, Cluster, ClusterChange, FormatChange, MemberList, MoveShard, RaiseFormat, ShardPage, SplitShard,
+};
 
 use super::{Client, Error, Request, segment};
 
@@ -42,6 +44,11 @@ impl Client {
     /// Levels loads.
     pub async fn rebalance(&self) -> Result<ClusterChange, Error> {
         self.call(Request::post("/v1/cluster/rebalance").repeatable()).await
+    }
+
+    /// Changes what shards move for by themselves, and how many at once.
+    pub async fn change_rebalancing(&self, change: ChangeRebalancing) -> Result<ClusterChange, Error> {
+        self.call(Request::post("/v1/cluster/rebalancing").repeatable().json(&change)).await
     }
 
     /// Raises the store's format.

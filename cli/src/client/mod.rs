@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use ordermill_api::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_rustls::rustls::crypto::ring;
 
 use error::causes;
 pub use error::{Again, Error};
@@ -69,23 +70,33 @@ struct Reply {
 }
 
 impl Client {
-    /// A client of the server at `base`, such as `http://127.0.0.1:8080`.
-    pub fn new(base: &str, api_key: Option<&str>, timeout: Duration) -> Result<Self, Error> {
+    /// A client of the server at `base`, such as `https://orders.example.org`. A server with TLS has to show a certificate
+    /// of `authority` (PEM) if one is named, else of one that the system trusts.
+    pub fn new(base: &str, api_key: Option<&str>, authority: Option<&[u8]>, timeout: Duration) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
-        if base.starts_with("https:") {
-            let reason = "this build speaks plain HTTP only; put https behind a local proxy";
-            return Err(Error::Unsendable(format!("{base}: {reason}")));
+        if !["http://", "https://"].iter().any(|scheme| base.starts_with(scheme)) {
+            let reason = "is not a URL: it must begin with http:// or https://";
+            return Err(Error::Unsendable(format!("{base:?} {reason}")));
         }
-        if !base.starts_with("http://") {
-            return Err(Error::Unsendable(format!("{base:?} is not a URL: it must begin with http://")));
-        }
+        // Another one of the process's may have been named before.
+        let _ = ring::default_provider().install_default();
         let key = api_key
             .map(|key| {
                 HeaderValue::from_str(&format!("Bearer {key}"))
                     .map_err(|_| Error::Unsendable("the API key holds characters that no header can carry".into()))
             })
             .transpose()?;
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if let Some(authority) = authority {
+            let unreadable =
+                |error: reqwest::Error| Error::Unsendable(format!("the authority cannot be read: {error}"));
+            let authorities = reqwest::Certificate::from_pem_bundle(authority).map_err(unreadable)?;
+            if authorities.is_empty() {
+                return Err(Error::Unsendable("the file of the authority holds no certificate (PEM)".into()));
+            }
+            http = http.tls_certs_only(authorities);
+        }
+        let http = http
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(15))
@@ -310,12 +321,15 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_urls_are_taken() {
+    fn only_urls_of_http_and_readable_authorities_are_taken() {
         let timeout = Duration::from_secs(1);
-        assert!(Client::new("http://localhost:1/", None, timeout).is_ok_and(|c| c.server() == "http://localhost:1"));
-        assert!(matches!(Client::new("localhost:1", None, timeout), Err(Error::Unsendable(_))));
-        assert!(matches!(Client::new("https://x", None, timeout), Err(Error::Unsendable(_))));
-        assert!(matches!(Client::new("http://x", Some("a\nb"), timeout), Err(Error::Unsendable(_))));
+        assert!(
+            Client::new("http://localhost:1/", None, None, timeout).is_ok_and(|c| c.server() == "http://localhost:1")
+        );
+        assert!(matches!(Client::new("localhost:1", None, None, timeout), Err(Error::Unsendable(_))));
+        assert!(Client::new("https://x", None, None, timeout).is_ok());
+        assert!(matches!(Client::new("https://x", None, Some(b"no PEM"), timeout), Err(Error::Unsendable(_))));
+        assert!(matches!(Client::new("http://x", Some("a\nb"), None, timeout), Err(Error::Unsendable(_))));
     }
 
     #[test]

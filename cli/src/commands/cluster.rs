@@ -1,6 +1,6 @@
 //! Commands about the cluster.
 
-use ordermill_api::ClusterChange;
+use ordermill_api::{ChangeRebalancing, ClusterChange};
 
 use super::{Context, Done, Failure};
 use crate::args::{ClusterCommand, Pages};
@@ -35,6 +35,10 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
         ClusterCommand::Move { shard, to } => context.client.move_shard(shard, to).await?,
         ClusterCommand::Split { shard, at } => context.client.split_shard(shard, at).await?,
         ClusterCommand::Rebalance => context.client.rebalance().await?,
+        ClusterCommand::Rebalancing { policy, moves_at_once } => {
+            let change = ChangeRebalancing { policy: policy.map(Into::into), moves_at_once };
+            context.client.change_rebalancing(change).await?
+        }
     };
     let map = |change: &ClusterChange| pairs(&[("map version", change.map_version.to_string())]);
     context.out.one(&change, map)?;

@@ -8,8 +8,9 @@ mod items;
 mod migrate;
 mod orders;
 
-use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fs, io};
 
 use clap::CommandFactory as _;
 
@@ -63,7 +64,10 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(global: &Global) -> Result<Self, Failure> {
-        let client = Client::new(&global.server, global.api_key.as_deref(), global.timeout)?;
+        let unreadable = |path: &Path, error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
+        let authority = global.ca.as_deref().map(|path| fs::read(path).map_err(|error| unreadable(path, error)));
+        let authority = authority.transpose()?;
+        let client = Client::new(&global.server, global.api_key.as_deref(), authority.as_deref(), global.timeout)?;
         Ok(Self { client, out: Out::new(global.output), quiet: global.quiet })
     }
 

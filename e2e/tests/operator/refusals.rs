@@ -33,6 +33,8 @@ fn impossible() -> Vec<(Value, &'static str)> {
             json!({"storage": pd(), "autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
             "autoscaling.minReplicas is above maxReplicas",
         ),
+        (json!({"rebalancing": {}}), "an embedded store belongs to one process, and its shards have nowhere to go"),
+        (json!({"storage": pd(), "rebalancing": {"movesAtOnce": 0}}), "should be greater than or equal to 1"),
         (json!({"image": "a:1", "version": "1"}), "image and version say the same thing"),
         (json!({"peerTlsSecretName": "s"}), "peerTlsSecretName is about connections between members"),
         (

@@ -50,7 +50,7 @@ impl Stores {
         let arguments = arguments(world, "shop-pd-0", &places).await;
         let mut pd = Process::start("pd", &variable("ORDERMILL_PD_SERVER"), directory.path(), arguments, &[]);
         let address: SocketAddr = format!("127.0.0.1:{client_port}").parse().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = ordermill_tests::process::client_builder().no_proxy().build().unwrap();
         until("PD leads", async || {
             pd.check();
             let answer = client.get(format!("http://{address}/pd/api/v1/leader")).send().await.ok()?;

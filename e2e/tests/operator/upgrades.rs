@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use ordermill_api as api;
 use ordermill_e2e::{Operator, until};
 use ordermill_operator::OrderCluster;
 use serde_json::{Value, json};
@@ -126,6 +127,21 @@ async fn an_upgrade_begins_with_one_member_goes_on_after_a_restart_and_goes_back
         .await;
     }
     assert_eq!(members.levelled.load(Relaxed), 2);
+
+    // What they move for by themselves is what the spec says, if it says something.
+    assert_eq!(members.rebalancing_changes.load(Relaxed), 0);
+    let mut paused = image("ordermill:2");
+    paused["rebalancing"] = json!({"policy": "Paused", "movesAtOnce": 3});
+    apply(&client, ORDERS, &cluster("shop", paused)).await.unwrap();
+    until("it is paused", async || (members.rebalancing_changes.load(Relaxed) > 0).then_some(())).await;
+    let wanted = api::Rebalancing { policy: api::RebalancingPolicy::Paused, moves_at_once: 3 };
+    assert_eq!(*members.rebalancing.lock().unwrap(), wanted);
+    until("the status says so", async || {
+        let shards = clusters.get("shop").await.unwrap().status?.shards?;
+        (shards.rebalancing.as_deref() == Some("paused, 3 at once")).then_some(())
+    })
+    .await;
+    assert_eq!(members.rebalancing_changes.load(Relaxed), 1);
     assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
     assert!(second.stop());
     control_plane.check();

@@ -148,13 +148,17 @@ pub(crate) struct Members {
     pub(crate) newest: AtomicU32,
     /// How often they were asked to level shards.
     pub(crate) levelled: AtomicU32,
+    /// What shards move for by themselves.
+    pub(crate) rebalancing: Mutex<api::Rebalancing>,
+    /// How often they were told that.
+    pub(crate) rebalancing_changes: AtomicU32,
 }
 
 impl Members {
     /// What they answer.
     pub(crate) fn answers(self: &Arc<Self>) -> Answer {
         let members = Arc::clone(self);
-        Arc::new(move |name, _, path| {
+        Arc::new(move |name, _, path, body| {
             let pod = name.split('.').next().unwrap();
             let parts: Vec<&str> = path.split('/').skip(1).collect();
             let said = match parts.as_slice() {
@@ -169,6 +173,7 @@ impl Members {
                     members: 5,
                     shards: 64,
                     shards_moving: 0,
+                    rebalancing: *members.rebalancing.lock().unwrap(),
                 }),
                 ["v1", "cluster", "members"] => {
                     json!(api::MemberList { map_version: 7, members: (0..5).map(|one| members.member(one)).collect() })
@@ -185,6 +190,14 @@ impl Members {
                 ["v1", "cluster", "format"] => {
                     members.format.store(members.newest.load(Relaxed), Relaxed);
                     json!({"map_version": 8, "format": 1 + members.newest.load(Relaxed), "raised": true})
+                }
+                ["v1", "cluster", "rebalancing"] => {
+                    let asked: api::ChangeRebalancing = serde_json::from_slice(body).unwrap();
+                    let mut now = members.rebalancing.lock().unwrap();
+                    now.policy = asked.policy.unwrap_or(now.policy);
+                    now.moves_at_once = asked.moves_at_once.unwrap_or(now.moves_at_once);
+                    members.rebalancing_changes.fetch_add(1, Relaxed);
+                    json!(api::ClusterChange { map_version: 8 })
                 }
                 ["v1", "cluster", "rebalance"] => {
                     members.levelled.fetch_add(1, Relaxed);

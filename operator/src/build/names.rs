@@ -27,6 +27,8 @@ pub const PEER_TLS_DIR: &str = "/etc/ordermill/peer-tls";
 pub const TIKV_TLS_DIR: &str = "/etc/ordermill/tikv-tls";
 /// Where the API keys are mounted.
 pub const API_KEYS_DIR: &str = "/etc/ordermill/api-keys";
+/// Where the certificate for clients is mounted.
+pub const API_TLS_DIR: &str = "/etc/ordermill/api-tls";
 
 /// Where PD answers its clients.
 pub const PD_PORT: i32 = 2379;

@@ -8,18 +8,18 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar,
     EnvVarSource, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
-    VolumeResourceRequirements, WeightedPodAffinityTerm,
+    PersistentVolumeClaimSpec, Pod, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec,
+    Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, TopologySpreadConstraint, Volume,
+    VolumeMount, VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{IMAGE, TEMPLATE, names, settings};
+use super::{IMAGE, TEMPLATE, names};
 use crate::crd::{self, DeletionPolicy};
-use crate::limits;
 use crate::validate::Cluster;
+use crate::{credentials, limits};
 
 /// The annotation of a pod with its settings, which it reads as a file: other settings, other pods, and a pod that is
 /// made anew as it was has those that it had.
@@ -116,8 +116,16 @@ fn container(cluster: &Cluster) -> Container {
                 .collect(),
         ),
         // Alive from the first moment on, however long a recovery takes; ready once it serves, and not while it drains.
-        liveness_probe: Some(Probe { period_seconds: Some(10), failure_threshold: Some(6), ..probe("/healthz") }),
-        readiness_probe: Some(Probe { period_seconds: Some(2), failure_threshold: Some(2), ..probe("/readyz") }),
+        liveness_probe: Some(Probe {
+            period_seconds: Some(10),
+            failure_threshold: Some(6),
+            ..probe(cluster, "/healthz")
+        }),
+        readiness_probe: Some(Probe {
+            period_seconds: Some(2),
+            failure_threshold: Some(2),
+            ..probe(cluster, "/readyz")
+        }),
         // Serves on until no node sends it requests; SIGTERM then drains it.
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
@@ -154,12 +162,21 @@ fn environment(cluster: &Cluster) -> Vec<EnvVar> {
     environment
 }
 
-fn probe(path: &str) -> Probe {
+/// Whether a member's pod was built to speak TLS to clients.
+pub fn speaks_tls(pod: &Pod) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let own = containers.into_iter().find(|container| container.name == names::CONTAINER);
+    let probe = own.and_then(|own| own.readiness_probe.as_ref()?.http_get.as_ref()?.scheme.as_deref());
+    probe == Some("HTTPS")
+}
+
+fn probe(cluster: &Cluster, path: &str) -> Probe {
+    let scheme = if credentials::tls_secret(&cluster.spec).is_some() { "HTTPS" } else { "HTTP" };
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
             port: IntOrString::String("http".to_owned()),
-            scheme: Some("HTTP".to_owned()),
+            scheme: Some(scheme.to_owned()),
             ..HTTPGetAction::default()
         }),
         timeout_seconds: Some(2),
@@ -240,7 +257,8 @@ fn volumes(cluster: &Cluster) -> Vec<(Volume, VolumeMount)> {
     for (name, secret, directory) in [
         ("peer-tls", cluster.spec.peer_tls_secret_name.as_ref(), names::PEER_TLS_DIR),
         ("tikv-tls", tikv_tls, names::TIKV_TLS_DIR),
-        ("api-keys", settings::keys_secret(cluster), names::API_KEYS_DIR),
+        ("api-keys", credentials::keys_secret(&cluster.spec), names::API_KEYS_DIR),
+        ("api-tls", credentials::tls_secret(&cluster.spec), names::API_TLS_DIR),
     ] {
         if let Some(secret) = secret {
             let source = SecretVolumeSource {

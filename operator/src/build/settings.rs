@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use toml::{Table, Value};
 
 use super::names;
+use crate::credentials;
 use crate::validate::Cluster;
 
 /// The settings as the server reads them: what is not said is the server's own default.
@@ -16,8 +17,12 @@ pub(super) fn toml(cluster: &Cluster) -> String {
     let number = |number: Option<u32>| number.map(|number| Value::Integer(number.into()));
     set("listen", text(&format!("0.0.0.0:{}", names::HTTP_PORT)));
     set("log", text("json"));
-    if keys_secret(cluster).is_some() {
+    if credentials::keys_secret(&cluster.spec).is_some() {
         set("api-keys-dir", text(names::API_KEYS_DIR));
+    }
+    if credentials::tls_secret(&cluster.spec).is_some() {
+        set("http-certificate", text(&format!("{}/tls.crt", names::API_TLS_DIR)));
+        set("http-key", text(&format!("{}/tls.key", names::API_TLS_DIR)));
     }
     set("shards", number(cluster.spec.initial_shards));
     match &cluster.spec.storage.tikv {
@@ -58,11 +63,6 @@ pub(super) fn toml(cluster: &Cluster) -> String {
     set("segment-mib", number(given.segment_mib));
     set("log-filter", given.log_filter.map(Value::String));
     table.to_string()
-}
-
-/// The Secret with API keys.
-pub(super) fn keys_secret(cluster: &Cluster) -> Option<&String> {
-    cluster.spec.api.as_ref()?.keys_secret_name.as_ref()
 }
 
 pub(super) fn config_map(cluster: &Cluster, toml: &str) -> ConfigMap {

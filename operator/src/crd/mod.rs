@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "the derive makes items for the schema")]
 
 mod autoscaling;
+mod rebalancing;
 mod status;
 mod strategy;
 mod tikv;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::autoscaling::Autoscaling;
+pub use self::rebalancing::{Rebalancing, RebalancingPolicy};
 pub use self::status::{
     Condition, Division, Leaving, MemberRow, OrderClusterStatus, Restart, ScalingStatus, ShardsStatus, StoreRow,
     StoreStatus, UpgradeStatus,
@@ -62,6 +64,8 @@ pub use self::tikv::{External, Managed, Pd, Pods, Stores, Tikv};
         "initialShards cannot be changed: it is fixed when the store is made"),
     validation = ("!has(self.autoscaling) || has(self.storage.tikv)",
         "an embedded store belongs to one process: autoscaling needs storage.tikv"),
+    validation = ("!has(self.rebalancing) || has(self.storage.tikv)",
+        "an embedded store belongs to one process, and its shards have nowhere to go: rebalancing needs storage.tikv"),
     validation = ("!has(self.image) || !has(self.version)",
         "image and version say the same thing: give one of them"),
     validation = ("!has(self.peerTlsSecretName) || has(self.storage.tikv)",
@@ -118,6 +122,11 @@ pub struct OrderClusterSpec {
     /// How members are upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Strategy>,
+
+    /// What shards move for by themselves, and how many at once. Default: what the members were told last by whomever, at
+    /// first Load and 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalancing: Option<Rebalancing>,
 
     /// Laid over the pod template that the operator builds, list items matched by name: resources, node selectors,
     /// tolerations, environment, further containers. The server's own container is `ordermill`.
@@ -211,6 +220,13 @@ pub struct HttpApi {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub keys_secret_name: Option<String>,
+
+    /// A Secret with `tls.crt` and `tls.key`: HTTPS instead of HTTP. The certificate has the names by which clients reach the
+    /// API, and for the operator `*.NAME-peers.NAMESPACE.svc`; who has signed it is in `ca.crt`, unless it has signed
+    /// itself. A renewed certificate counts within two minutes, without a restart. Default: HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub tls_secret_name: Option<String>,
 }
 
 /// Settings of the members, each the flag of `ordermill serve` of that name.

@@ -107,6 +107,9 @@ pub struct ShardsStatus {
     pub moving: u64,
     /// Those that are served, of all, as in `64/64`.
     pub ready: String,
+    /// What they move for by themselves, and how many at once, as in `load, 8 at once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalancing: Option<String>,
     /// The format in which records are written.
     pub format: u32,
 }

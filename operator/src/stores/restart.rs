@@ -144,6 +144,7 @@ mod tests {
                 seconds: 100,
                 stuck: None,
                 stopping: false,
+                tls: false,
             };
             let store = |number: i32| Store {
                 id: number as u64 + 10,

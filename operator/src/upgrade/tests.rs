@@ -78,6 +78,7 @@ impl World {
             seconds: 1_000,
             stuck: None,
             stopping: false,
+            tls: false,
         };
         self.pods.push(pod);
         self.pods.sort_by_key(|pod| pod.ordinal);

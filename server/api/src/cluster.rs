@@ -43,6 +43,56 @@ pub struct Cluster {
     pub shards: u64,
     /// Shards that are on their way to an owner, or have none.
     pub shards_moving: u64,
+    /// How much may change by itself.
+    #[serde(default)]
+    pub rebalancing: Rebalancing,
+}
+
+/// What shards move for by themselves. Those of members that are gone or drained always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RebalancingPolicy {
+    /// For the same number of shards at all members, and for load where a member is overloaded.
+    #[default]
+    Load,
+    /// For the same number of shards alone.
+    Count,
+    /// Not at all.
+    Paused,
+}
+
+impl RebalancingPolicy {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Count => "count",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// How much may change by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rebalancing {
+    /// What shards move for.
+    pub policy: RebalancingPolicy,
+    /// Moves under way at once, those of members that are drained included.
+    #[schema(minimum = 1, maximum = 256)]
+    pub moves_at_once: u32,
+}
+
+/// How much may change by itself from now on; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRebalancing {
+    /// What shards move for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<RebalancingPolicy>,
+    /// Moves under way at once. Unless changed: 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 256)]
+    pub moves_at_once: Option<u32>,
 }
 
 /// The formats that a member's build can both read and write.

@@ -11,9 +11,9 @@ mod problem;
 mod time;
 
 pub use cluster::{
-    Cluster, ClusterChange, ClusterCoordinator, ClusterMember, ClusterShard, FormatChange, Health, MemberFormats,
-    MemberList, MemberLoad, MemberState, MoveShard, RaiseFormat, ServerInfo, ShardJournal, ShardPage, ShardState,
-    SplitShard,
+    ChangeRebalancing, Cluster, ClusterChange, ClusterCoordinator, ClusterMember, ClusterShard, FormatChange, Health,
+    MemberFormats, MemberList, MemberLoad, MemberState, MoveShard, RaiseFormat, Rebalancing, RebalancingPolicy,
+    ServerInfo, ShardJournal, ShardPage, ShardState, SplitShard,
 };
 pub use event::{Event, EventData, EventPage, ItemChanged};
 pub use import::{Credit, CreditLine, CreditMatch, ImportLine, ImportResult, ImportStatus, NewImportOrder};

@@ -66,6 +66,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router {
         ("/v1/cluster/shards/{shard}/move", post(cluster::actions::move_shard)),
         ("/v1/cluster/shards/{shard}/split", post(cluster::actions::split_shard)),
         ("/v1/cluster/rebalance", post(cluster::actions::rebalance)),
+        ("/v1/cluster/rebalancing", post(cluster::actions::change_rebalancing)),
         ("/v1/cluster/format", post(cluster::actions::raise_format)),
         ("/healthz", get(site::alive)),
         ("/readyz", get(site::ready)),

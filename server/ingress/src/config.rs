@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ordermill_station::{clock, limits};
 
-use crate::Tenants;
+use crate::{Tenants, Tls};
 
 /// Bytes of a request's head (path and headers) that are accepted.
 const HEAD_BYTES: usize = 32 << 10;
@@ -23,6 +23,8 @@ pub struct Config {
     pub clock: clock::Shared,
     /// Who may ask, and for which tenant.
     pub tenants: Tenants,
+    /// TLS to clients; none: plain HTTP.
+    pub tls: Option<Tls>,
     /// Writes the measurements for `/metrics`.
     pub metrics: RenderMetrics,
     /// The cluster: part of the source of every event.
@@ -55,6 +57,7 @@ impl Config {
         Self {
             clock,
             tenants: Tenants::open(),
+            tls: None,
             metrics: Arc::new(String::new),
             cluster: 1,
             head_bytes: HEAD_BYTES,

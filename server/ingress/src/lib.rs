@@ -25,6 +25,7 @@ mod server;
 mod site;
 mod steps;
 mod tenants;
+mod tls;
 mod view;
 mod wire;
 
@@ -33,6 +34,7 @@ pub use config::{Config, RenderMetrics};
 pub use openapi::openapi_json;
 pub use server::serve;
 pub use tenants::Tenants;
+pub use tls::Tls;
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ pub(crate) const CONSISTENCY: &str = "`linearizable`, unless asked otherwise: ev
     paths(
         orders::create, orders::list, orders::get, steps::cancel, steps::pay, steps::fulfil, steps::take_back,
         import::import, items::list, items::get, items::put, items::adjust, events::read, cluster::summary, cluster::members, cluster::shards, actions::drain, actions::cordon,
-        actions::uncordon, actions::move_shard, actions::split_shard, actions::rebalance, actions::raise_format,
+        actions::uncordon, actions::move_shard, actions::split_shard, actions::rebalance, actions::change_rebalancing, actions::raise_format,
         site::alive, site::ready, site::metrics,
     ),
     components(schemas(ordermill_api::Problem)),

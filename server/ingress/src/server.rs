@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use ordermill_admission::Admission;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 use crate::Backend;
 use crate::app::{App, routes};
 use crate::config::Config;
+use crate::tls::{self, Tls};
 
 /// Pause after a connection could not be accepted because something has run out.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -85,6 +87,7 @@ struct Front {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     head_timeout: std::time::Duration,
+    tls: Option<Tls>,
 }
 
 impl Front {
@@ -99,13 +102,26 @@ impl Front {
             .max_header_list_size(u32::try_from(config.head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(config.head_timeout)
             .keep_alive_timeout(config.head_timeout);
-        Self { service: TowerToHyperService::new(routes(app)), http1, http2, head_timeout: config.head_timeout }
+        let (service, head_timeout) = (TowerToHyperService::new(routes(app)), config.head_timeout);
+        Self { service, http1, http2, head_timeout, tls: config.tls.clone() }
     }
 
-    async fn connection(&self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    async fn connection(&self, stream: TcpStream, watcher: Watcher) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone before it was served");
             return;
+        }
+        if let Some(tls) = &self.tls {
+            let stream = match timeout(self.head_timeout, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a client and this server found no common TLS");
+                    return;
+                }
+                Err(_) => return,
+            };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
+            return self.http(stream, http2, watcher).await;
         }
         // HTTP/2 with prior knowledge begins with "PRI"; no method of HTTP/1 that is served does.
         let mut begin = [0; 3];
@@ -113,6 +129,10 @@ impl Front {
             Ok(Ok(0) | Err(_)) | Err(_) => return,
             Ok(Ok(read)) => &begin[..read] == b"PRI",
         };
+        self.http(stream, http2, watcher).await;
+    }
+
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, http2: bool, watcher: Watcher) {
         let (io, service) = (TokioIo::new(stream), self.service.clone());
         let served = if http2 {
             watcher.watch(self.http2.serve_connection(io, service)).await

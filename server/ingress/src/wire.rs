@@ -241,6 +241,12 @@ objects! {
         "at" => at: Option<Whole>,
     }
 
+    /// How much may change by itself.
+    ChangeRebalancing {
+        "policy" => policy: Option<Text<'a>>,
+        "moves_at_once" => moves_at_once: Option<Whole>,
+    }
+
     /// The format that the store shall be in.
     RaiseFormat {
         "format" => format: Whole,

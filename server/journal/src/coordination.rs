@@ -47,6 +47,20 @@ pub struct MapValue {
     /// The shards that were split, in the order of their numbers. Their journals are read still.
     #[prost(message, repeated, tag = "8")]
     pub split: Vec<MapWasSplitValue>,
+    /// How much may change by itself; absent until somebody changes it.
+    #[prost(message, optional, tag = "9")]
+    pub rebalancing: Option<MapRebalancingValue>,
+}
+
+/// How much of the map may change by itself.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct MapRebalancingValue {
+    /// What shards move for: 0: numbers and loads; 1: numbers; 2: nothing.
+    #[prost(uint32, tag = "1")]
+    pub levelling: u32,
+    /// Moves under way at once.
+    #[prost(uint32, tag = "2")]
+    pub moves_at_once: u32,
 }
 
 /// A shard that was split.
@@ -196,7 +210,9 @@ mod tests {
             MapMemberValue { incarnation: 9, name: "n".into(), address: "a:1".into(), format_min: 1, format_max: 2 };
         let (shards, members) = (vec![shard], vec![member]);
         let split = vec![MapWasSplitValue { id: 16, number: 300, at: 2, left: 1, right: 17, split_ms: 9 }];
-        MapValue { version: 10, format: 1, age_ms: 11, shards, members, drains: vec![12], cordons: vec![13], split }
+        let (drains, cordons) = (vec![12], vec![13]);
+        let rebalancing = Some(MapRebalancingValue { levelling: 2, moves_at_once: 3 });
+        MapValue { version: 10, format: 1, age_ms: 11, shards, members, drains, cordons, split, rebalancing }
     }
 
     #[test]
@@ -211,7 +227,8 @@ mod tests {
         assert_eq!(hex(&migration.encode_to_vec()), "09010000000000000011020000000000000018402080082801");
         let (head, drains, cordons) = ("080a1001180b", "32080c00000000000000", "3a080d00000000000000");
         let split = "420d081010ac021802200128113009";
-        assert_eq!(map, format!("{head}222a{shard}2a15{member}{drains}{cordons}{split}"));
+        let rebalancing = "4a0408021003";
+        assert_eq!(map, format!("{head}222a{shard}2a15{member}{drains}{cordons}{split}{rebalancing}"));
     }
 
     #[test]

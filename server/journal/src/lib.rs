@@ -9,8 +9,8 @@ mod record;
 mod rows;
 
 pub use coordination::{
-    CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapSplitValue, MapValue, MapWasSplitValue,
-    MigrationValue,
+    CoordinatorValue, MapMemberValue, MapParentValue, MapRebalancingValue, MapShardValue, MapSplitValue, MapValue,
+    MapWasSplitValue, MigrationValue,
 };
 pub use record::{Change, Event, Record, RecordParent};
 pub use rows::{

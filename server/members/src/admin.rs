@@ -6,7 +6,7 @@ use ordermill_station::limits;
 use ordermill_store::ShardId;
 
 use crate::election::Coordinator;
-use crate::map::{Formats, Incarnation, Map, Member, State};
+use crate::map::{Formats, Incarnation, Levelling, Map, Member, State};
 use crate::overview::Told;
 use crate::plan::{Move, Policy, Reason};
 use crate::roster::{Roster, add};
@@ -30,6 +30,13 @@ pub enum Request {
     },
     /// Levels loads now, although nobody is overloaded.
     Rebalance,
+    /// Changes how much may change by itself; what is not named stays as it is.
+    Rebalancing {
+        /// What shards move for.
+        levelling: Option<Levelling>,
+        /// How many at once.
+        moves_at_once: Option<u32>,
+    },
     /// Splits a shard in two. Rows do not move.
     Split {
         /// Which shard.
@@ -84,7 +91,11 @@ impl Request {
                 map.drains.retain(|other| *other != member);
             }
             Self::Move { shard, to } => move_shard(map, policy, shard, to)?,
+            Self::Rebalance if map.rebalancing.levelling == Levelling::Paused => {
+                return Err("rebalancing is paused".to_owned());
+            }
             Self::Rebalance => roster.eager = true,
+            Self::Rebalancing { levelling, moves_at_once } => rebalancing(map, levelling, moves_at_once)?,
             Self::RaiseFormat(format) => raise_format(map, format)?,
             Self::Split { shard, at } => split::ask_for(map, shard, at)?,
         }
@@ -109,6 +120,16 @@ fn move_shard(map: &mut Map, policy: &Policy, id: ShardId, to: Incarnation) -> R
         return Err(format!("shard {id} is on its way to another member"));
     }
     Move { shard: id, from: shard.owner, to: Some(to), reason: Reason::Wanted }.apply(map, policy.age_ms);
+    Ok(())
+}
+
+fn rebalancing(map: &mut Map, levelling: Option<Levelling>, moves_at_once: Option<u32>) -> Result<(), String> {
+    let asked = moves_at_once.map_or(map.rebalancing.moves_at_once, |asked| asked as usize);
+    if !(1..=limits::MOVES_AT_ONCE_MAX).contains(&asked) {
+        return Err(format!("{asked} moves at once: 1 to {} can be", limits::MOVES_AT_ONCE_MAX));
+    }
+    map.rebalancing.moves_at_once = asked;
+    map.rebalancing.levelling = levelling.unwrap_or(map.rebalancing.levelling);
     Ok(())
 }
 
@@ -140,6 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::map::Rebalancing;
 
     const ONE: Incarnation = Incarnation(1);
     const TWO: Incarnation = Incarnation(2);
@@ -170,6 +192,28 @@ mod tests {
         assert!(map.drains.is_empty() && map.cordons.is_empty());
         let shard = map.shard(ShardId(1)).unwrap();
         assert_eq!((shard.owner, shard.from, shard.moved_ms), (Some(TWO), Some(ONE), 100_000));
+    }
+
+    #[test]
+    fn what_is_not_named_stays_and_what_is_paused_is_not_done() {
+        let (mut map, mut roster, policy) = cluster();
+        let change = |levelling, moves_at_once| Request::Rebalancing { levelling, moves_at_once };
+        for request in [change(None, Some(3)), change(Some(Levelling::Paused), None), change(None, None)] {
+            request.apply(&mut map, &mut roster, &policy).unwrap();
+        }
+        let changed = Rebalancing { levelling: Levelling::Paused, moves_at_once: 3 };
+        assert_eq!(map.rebalancing, changed);
+        for (request, why) in [
+            (change(None, Some(0)), "0 moves at once: 1 to 256 can be"),
+            (change(Some(Levelling::Load), Some(257)), "257 moves at once: 1 to 256 can be"),
+            (Request::Rebalance, "rebalancing is paused"),
+        ] {
+            assert_eq!(request.apply(&mut map, &mut roster, &policy).unwrap_err(), why);
+        }
+        assert_eq!((map.rebalancing, roster.eager), (changed, false));
+        change(Some(Levelling::Count), None).apply(&mut map, &mut roster, &policy).unwrap();
+        Request::Rebalance.apply(&mut map, &mut roster, &policy).unwrap();
+        assert!(roster.eager);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Board {
         for (at, piece) in pieces.iter().enumerate() {
             piece.seat.into_iter().for_each(|seat| seated[seat].push(at));
         }
-        let left = policy.moves_at_once.saturating_sub(under_way);
+        let left = policy.rebalancing.moves_at_once.saturating_sub(under_way);
         Self { seats, pieces, seated, moves: Vec::new(), left, eager: policy.eager, taking_over }
     }
 

@@ -147,7 +147,7 @@ impl State {
                 Err(why) => drop(one.answer.send(Reply::Refused(why))),
             }
         }
-        let policy = roster.policy(now, &map);
+        let policy = roster.policy(now, &next);
         let plan = plan(&next, &roster.views(&next), &policy);
         plan.apply(&mut next, policy.age_ms);
         let at_rest = plan.moves.is_empty() && next.shards.iter().all(|shard| shard.state == ShardState::Settled);

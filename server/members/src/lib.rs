@@ -35,7 +35,9 @@ pub use election::Coordinator;
 pub use error::Error;
 pub use founding::{found, is_founded};
 pub use handle::{Drained, Handle, Status};
-pub use map::{Formats, Incarnation, Map, Member, Parent, Shard, Split, State, WasSplit, range_of};
+pub use map::{
+    Formats, Incarnation, Levelling, Map, Member, Parent, Rebalancing, Shard, Split, State, WasSplit, range_of,
+};
 pub use overview::{Heard, Overview};
 pub use plan::{MemberView, Move, Plan, Policy, Reason, ShardView, plan};
 pub use report::{ProcessReport, Report, ShardReport, ShardState};

@@ -111,6 +111,49 @@ pub struct Shard {
     pub split: Option<Split>,
 }
 
+/// What shards move for by themselves. Those of members that are gone or drained always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Levelling {
+    /// For the same number of shards at all members, and for load where a member is overloaded.
+    #[default]
+    Load,
+    /// For the same number of shards alone.
+    Count,
+    /// Not at all.
+    Paused,
+}
+
+impl Levelling {
+    /// Its number, as it is stored and sent.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Load => 0,
+            Self::Count => 1,
+            Self::Paused => 2,
+        }
+    }
+
+    /// The one of this number; None of one that this build does not know.
+    pub(crate) fn numbered(number: u32) -> Option<Self> {
+        [Self::Load, Self::Count, Self::Paused].into_iter().find(|one| one.number() == number)
+    }
+}
+
+/// How much may change by itself. Administrators say it, and it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebalancing {
+    /// What shards move for.
+    pub levelling: Levelling,
+    /// Moves under way at once, those of members that are drained included; 1 to [`limits::MOVES_AT_ONCE_MAX`].
+    pub moves_at_once: usize,
+}
+
+impl Default for Rebalancing {
+    fn default() -> Self {
+        Self { levelling: Levelling::default(), moves_at_once: limits::MOVES_AT_ONCE }
+    }
+}
+
 /// Which member owns which shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
@@ -131,6 +174,8 @@ pub struct Map {
     pub cordons: Vec<Incarnation>,
     /// The shards that were split, ascending.
     pub split: Vec<WasSplit>,
+    /// How much may change by itself.
+    pub rebalancing: Rebalancing,
 }
 
 /// The slots of shard `index` of `shards`: as equal as can be.
@@ -156,7 +201,8 @@ impl Map {
         };
         let shards = (0..shards).map(shard).collect();
         let (members, drains, cordons, split) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { version: 1, format, age_ms: 1, shards, members, drains, cordons, split }
+        let rebalancing = Rebalancing::default();
+        Self { version: 1, format, age_ms: 1, shards, members, drains, cordons, split, rebalancing }
     }
 
     /// The map of a process that shares its store with nobody: it owns everything, for ever. Panics unless

@@ -5,7 +5,7 @@
 //!
 //! In this order: shards without an owner get one, all at once. Then as many moves as may be under way:
 //! draining members are emptied. While shards of a member that is gone are being taken over, that is all:
-//! nothing moves for balance. Otherwise the number of shards of any two members is made to differ by one
+//! nothing moves for balance, and nothing ever where that is paused. Otherwise the number of shards of any two members is made to differ by one
 //! at most; then a hot shard leaves an overloaded member, alone or in exchange for a cold one, if that takes
 //! enough off the highest load. Levelling by load never unbalances the numbers, so the two cannot work
 //! against each other.
@@ -17,7 +17,7 @@ use ordermill_station::limits;
 use ordermill_store::ShardId;
 
 use crate::board::Board;
-use crate::map::{Incarnation, Map, Shard, State};
+use crate::map::{Incarnation, Levelling, Map, Rebalancing, Shard, State};
 
 /// What a member says of a shard that it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub struct Policy {
     pub age_ms: u64,
     /// How long a moved shard stays where it is, milliseconds.
     pub settle_ms: u64,
-    /// Moves under way at once.
-    pub moves_at_once: usize,
+    /// What shards move for, and how many at once.
+    pub rebalancing: Rebalancing,
     /// Shards that were never owned wait: more members are about to be heard.
     pub gathering: bool,
     /// Loads are levelled although nobody is overloaded.
@@ -66,7 +66,7 @@ impl Policy {
         Self {
             age_ms,
             settle_ms: limits::SETTLE.as_millis() as u64,
-            moves_at_once: limits::MOVES_AT_ONCE,
+            rebalancing: Rebalancing::default(),
             gathering: false,
             eager: false,
             overload_busy_permille: limits::OVERLOAD_BUSY_PERMILLE,
@@ -162,9 +162,12 @@ impl Move {
 pub fn plan(map: &Map, members: &[MemberView], policy: &Policy) -> Plan {
     let mut board = Board::new(map, members, policy);
     let placed = board.place();
-    if board.empty_draining() && !placed {
+    let levelling = policy.rebalancing.levelling;
+    if board.empty_draining() && !placed && levelling != Levelling::Paused {
         board.level_counts();
-        board.level_loads();
+        if levelling == Levelling::Load || policy.eager {
+            board.level_loads();
+        }
     }
     Plan { moves: board.into_moves() }
 }

@@ -204,7 +204,7 @@ impl Roster {
     /// How much may change now.
     pub(crate) fn policy(&self, now: Duration, map: &Map) -> Policy {
         let gathering = self.attention.at(now) < limits::GATHER;
-        Policy { gathering, eager: self.eager, ..Policy::at(self.age_ms(now, map)) }
+        Policy { gathering, eager: self.eager, rebalancing: map.rebalancing, ..Policy::at(self.age_ms(now, map)) }
     }
 
     /// What the members have said last.

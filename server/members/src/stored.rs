@@ -4,14 +4,15 @@
 
 use bytes::Bytes;
 use ordermill_journal::{
-    CoordinatorValue, MapMemberValue, MapParentValue, MapShardValue, MapSplitValue, MapValue, MapWasSplitValue, decode,
+    CoordinatorValue, MapMemberValue, MapParentValue, MapRebalancingValue, MapShardValue, MapSplitValue, MapValue,
+    MapWasSplitValue, decode,
 };
 use ordermill_order::SlotRange;
 use ordermill_store::ShardId;
 use prost::Message as _;
 
 use crate::Error;
-use crate::map::{Formats, Incarnation, Map, Member, Parent, Shard, Split, State, WasSplit};
+use crate::map::{Formats, Incarnation, Levelling, Map, Member, Parent, Rebalancing, Shard, Split, State, WasSplit};
 
 /// The store's value that says who coordinates.
 pub(crate) const COORDINATOR: &str = "coordinator";
@@ -85,6 +86,20 @@ fn stored_split(one: &WasSplit) -> MapWasSplitValue {
     MapWasSplitValue { id: id.0, number, at: at.into(), left: left.0, right: right.0, split_ms }
 }
 
+/// What nobody has changed is not stored, so that a later build may change what that means.
+fn stored_rebalancing(rebalancing: Rebalancing) -> Option<MapRebalancingValue> {
+    let Rebalancing { levelling, moves_at_once } = rebalancing;
+    let value = MapRebalancingValue { levelling: levelling.number(), moves_at_once: moves_at_once as u32 };
+    (rebalancing != Rebalancing::default()).then_some(value)
+}
+
+fn rebalancing(value: Option<MapRebalancingValue>) -> Rebalancing {
+    let Some(MapRebalancingValue { levelling, moves_at_once }) = value else { return Rebalancing::default() };
+    // What a later build has meant by another number this one does not do: rather nothing.
+    let levelling = Levelling::numbered(levelling).unwrap_or(Levelling::Paused);
+    Rebalancing { levelling, moves_at_once: moves_at_once as usize }
+}
+
 fn slot(slot: u32) -> Result<u16, Error> {
     u16::try_from(slot).map_err(|_| Error::Corrupt(format!("the map names a slot {slot}")))
 }
@@ -137,6 +152,7 @@ impl Map {
             drains: bare(&self.drains),
             cordons: bare(&self.cordons),
             split: self.split.iter().map(stored_split).collect(),
+            rebalancing: stored_rebalancing(self.rebalancing),
         };
         value.encode_to_vec().into()
     }
@@ -154,6 +170,7 @@ impl Map {
             drains: named(value.drains),
             cordons: named(value.cordons),
             split: value.split.into_iter().map(was_split).collect::<Result<_, _>>()?,
+            rebalancing: rebalancing(value.rebalancing),
         };
         if !map.covers_all_slots() {
             return Err(Error::Corrupt(format!("map {} does not cover all slots in order", map.version)));
@@ -178,6 +195,8 @@ mod tests {
         map.shards[2].parent = Some(Parent { shard: ShardId(1), number: 12 });
         map.drains.push(Incarnation(5));
         map.cordons.push(Incarnation(6));
+        assert_eq!(Map::decode(&map.encode()).unwrap(), map);
+        map.rebalancing = Rebalancing { levelling: Levelling::Count, moves_at_once: 3 };
         assert_eq!(Map::decode(&map.encode()).unwrap(), map);
     }
 

@@ -12,7 +12,7 @@ use prost::Message as _;
 use crate::admin::{Reply, Request};
 use crate::beat::{Answer, Beat};
 use crate::election::Coordinator;
-use crate::map::{Formats, Incarnation, Member};
+use crate::map::{Formats, Incarnation, Levelling, Member};
 use crate::overview::{Heard, Told};
 use crate::report::{ProcessReport, ShardReport, ShardState};
 
@@ -103,7 +103,7 @@ struct AnswerMessage {
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 struct RequestMessage {
     /// 1: drain; 2: cordon; 3: uncordon; 4: move; 5: rebalance; 6: raise the format; 7: an overview, which
-    /// changes nothing; 8: split.
+    /// changes nothing; 8: split; 9: how much may change by itself.
     #[prost(uint32, tag = "1")]
     kind: u32,
     #[prost(fixed64, tag = "2")]
@@ -114,6 +114,10 @@ struct RequestMessage {
     format: u32,
     #[prost(uint32, optional, tag = "5")]
     at: Option<u32>,
+    #[prost(uint32, optional, tag = "6")]
+    levelling: Option<u32>,
+    #[prost(uint32, optional, tag = "7")]
+    moves_at_once: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -318,13 +322,18 @@ impl Request {
             Self::Move { shard, to } => RequestMessage { kind: 4, member: to.0, shard: shard.0, ..none },
             Self::Rebalance => RequestMessage { kind: 5, ..none },
             Self::RaiseFormat(format) => RequestMessage { kind: 6, format, ..none },
+            Self::Rebalancing { levelling, moves_at_once } => {
+                let levelling = levelling.map(Levelling::number);
+                RequestMessage { kind: 9, levelling, moves_at_once, ..none }
+            }
             Self::Split { shard, at } => RequestMessage { kind: 8, shard: shard.0, at: at.map(u32::from), ..none },
         };
         message.encode_to_vec().into()
     }
 
     pub(crate) fn decode(bytes: Bytes) -> Option<Self> {
-        let RequestMessage { kind, member, shard, format, at } = RequestMessage::decode(bytes).ok()?;
+        let message = RequestMessage::decode(bytes).ok()?;
+        let RequestMessage { kind, member, shard, format, at, levelling, moves_at_once } = message;
         let member = Incarnation(member);
         Some(match kind {
             1 => Self::Drain(member),
@@ -333,6 +342,14 @@ impl Request {
             4 => Self::Move { shard: ShardId(shard), to: member },
             5 => Self::Rebalance,
             6 => Self::RaiseFormat(format),
+            9 => {
+                // Another one of a later build cannot be carried out.
+                let levelling = match levelling {
+                    Some(number) => Some(Levelling::numbered(number)?),
+                    None => None,
+                };
+                Self::Rebalancing { levelling, moves_at_once }
+            }
             8 => Self::Split { shard: ShardId(shard), at: at.map(u16::try_from).transpose().ok()? },
             _ => return None,
         })
@@ -434,6 +451,8 @@ mod tests {
             Request::Move { shard: ShardId(2), to: member },
             Request::Rebalance,
             Request::RaiseFormat(7),
+            Request::Rebalancing { levelling: Some(Levelling::Paused), moves_at_once: None },
+            Request::Rebalancing { levelling: None, moves_at_once: Some(3) },
             Request::Split { shard: ShardId(2), at: None },
             Request::Split { shard: ShardId(2), at: Some(0) },
         ];

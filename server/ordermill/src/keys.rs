@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use ordermill_ingress::Tenants;
-use ordermill_station::limits;
+
+use crate::follow::follow;
 
 /// A key and its tenant.
 type Key = (String, String);
@@ -19,33 +20,11 @@ pub(crate) fn tenants(keys: BTreeMap<String, String>, directory: Option<PathBuf>
     let Some(directory) = directory else {
         return if given.is_empty() { Ok(Tenants::open()) } else { of(given) };
     };
-    let mut known = [given.clone(), read(&directory)?].concat();
+    let known = [given.clone(), read(&directory)?].concat();
     let tenants = of(known.clone())?;
-    let look = tenants.clone();
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(limits::API_KEYS_LOOK);
-        // They were read just now.
-        ticks.reset();
-        loop {
-            ticks.tick().await;
-            // A few small files.
-            let now = match read(&directory) {
-                Ok(read) => [given.clone(), read].concat(),
-                Err(error) => {
-                    tracing::warn!(%error, "API keys cannot be read; those before count");
-                    continue;
-                }
-            };
-            if now == known {
-                continue;
-            }
-            match look.replace(now.clone()) {
-                Ok(()) => tracing::info!(keys = now.len(), "API keys have changed"),
-                Err(why) => tracing::warn!(why, "API keys do not fit; those before count"),
-            }
-            known = now;
-        }
-    });
+    let shared = tenants.clone();
+    let look = move || Ok([given.clone(), read(&directory)?].concat());
+    follow("API keys", known, look, move |now| shared.replace(now.clone()));
     Ok(tenants)
 }
 

@@ -3,7 +3,9 @@
 //! The only place that reads the environment, installs recorders and decides what the parts of
 //! the engine are made of. Decides nothing about orders.
 
+mod certificates;
 mod config;
+mod follow;
 mod garbage;
 mod keys;
 mod member;

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Settings;
-use crate::{keys, member, process, store, telemetry};
+use crate::{certificates, keys, member, process, store, telemetry};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -36,6 +36,8 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
     let mut config = ordermill_ingress::Config::new(clock.clone());
     config.cluster = settings.store.cluster();
     config.metrics = Arc::new(move || metrics.render());
+    config.tls = settings.tls.clone().map(|(certificate, key)| certificates::tls(certificate, key)).transpose()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     config.tenants = keys::tenants(settings.api_keys.clone(), settings.api_keys_dir.clone())?;
     let backend = Backend::default();
     let admission = Admission::new(ordermill_admission::Config::default());
@@ -60,7 +62,7 @@ async fn serve(settings: Settings, metrics: metrics_exporter_prometheus::Prometh
         _ = told.wait_for(|stop| *stop) => {}
     }
     if !*stop.borrow() {
-        crate::print(&format!("listening on http://{address}"))?;
+        crate::print(&format!("listening on {scheme}://{address}"))?;
         tracing::info!(%address, store = ?settings.store, shards = settings.shards, "ready");
     }
     (&mut http).await.context("the HTTP server has failed")?;

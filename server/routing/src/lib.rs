@@ -30,6 +30,7 @@ pub use stale::Stale;
 /// What administrators see and ask for, in the words of the members.
 pub mod administration {
     pub use ordermill_members::{
-        Heard, Incarnation, Map, Member, Overview, Request, Shard, ShardReport, ShardState, State,
+        Heard, Incarnation, Levelling, Map, Member, Overview, Rebalancing, Request, Shard, ShardReport, ShardState,
+        State,
     };
 }

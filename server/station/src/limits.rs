@@ -251,8 +251,10 @@ pub const JOIN_TRIES: u32 = 10;
 /// How long a new coordinator waits before it gives away shards that nobody owns: members that start
 /// together then share them.
 pub const GATHER: Duration = Duration::from_millis(500);
-/// Moves of shards under way at once: the rest of the shards serve undisturbed.
+/// Moves of shards under way at once unless an administrator says otherwise: the rest of the shards serve undisturbed.
 pub const MOVES_AT_ONCE: usize = 8;
+/// The most that an administrator can ask for.
+pub const MOVES_AT_ONCE_MAX: usize = 256;
 /// How long a moved shard stays where it is, unless its owner is gone or drains.
 pub const SETTLE: Duration = Duration::from_secs(10);
 /// Share of its processors above which a member counts as overloaded, in thousandths.
@@ -314,5 +316,5 @@ pub const IMPORT_CUTS: usize = 3;
 pub const STORE_GARBAGE_INTERVAL: Duration = Duration::from_mins(10);
 /// How often a member looks whether it is its turn to do so.
 pub const STORE_GARBAGE_LOOK: Duration = Duration::from_secs(5);
-/// How often a directory of API keys is looked at: a mounted Secret itself takes up to a minute to change.
-pub const API_KEYS_LOOK: Duration = Duration::from_secs(5);
+/// How often files of API keys and certificates are looked at: a mounted Secret itself takes up to a minute to change.
+pub const FILES_LOOK: Duration = Duration::from_secs(5);

@@ -1,13 +1,15 @@
 //! A small HTTP client: what was answered, as it was answered.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ordermill_api::{Order, OrderPage, Problem, ProblemKind};
-use reqwest::header::HeaderMap;
-use reqwest::{Error, Method, RequestBuilder};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Certificate, ClientBuilder, Error, Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_rustls::rustls::crypto::ring;
 
 use super::ANSWER;
 
@@ -61,6 +63,13 @@ pub fn problem(answer: &Answer) -> ProblemKind {
     kind
 }
 
+/// A client in the making, with what all of this process speak TLS with.
+pub fn client_builder() -> ClientBuilder {
+    // A second time it has been named already.
+    let _ = ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 impl Http {
     /// A client of the server at `base`.
     pub fn new(base: &str) -> Self {
@@ -69,7 +78,24 @@ impl Http {
 
     /// A client that asks the servers at `bases` in turn.
     pub fn among(bases: &[String]) -> Self {
-        let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().expect("a client can be made");
+        Self::made(bases, client_builder())
+    }
+
+    /// A client of the server at `base`, whose name leads to `at` if that is given: it has to show a certificate of this
+    /// authority, in PEM form, and gets this API key with every request.
+    pub fn secured(base: &str, at: Option<SocketAddr>, authority: &str, key: &str) -> Self {
+        let authority = Certificate::from_pem(authority.as_bytes()).expect("a certificate");
+        let shown = HeaderValue::from_str(&format!("Bearer {key}")).expect("a key fits a header");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, shown)]);
+        let mut client = client_builder().tls_certs_only([authority]).default_headers(headers);
+        if let (Some(at), Some(host)) = (at, Url::parse(base).expect("a URL").host_str()) {
+            client = client.resolve(host, at);
+        }
+        Self::made(&[base.to_owned()], client)
+    }
+
+    fn made(bases: &[String], client: ClientBuilder) -> Self {
+        let client = client.no_proxy().tcp_nodelay(true).build().expect("a client can be made");
         Self { client, bases: bases.to_vec(), next: Arc::default() }
     }
 

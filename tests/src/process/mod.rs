@@ -27,7 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 pub use everything::Everything;
 pub use forger::Forger;
 pub use gate::Gate;
-pub use http::{Answer, Http, problem};
+pub use http::{Answer, Http, client_builder, problem};
 pub use orderctl::{Orderctl, audit};
 pub use raw::{Raw, RawAnswers};
 pub use server::{Server, Settings};

@@ -161,14 +161,15 @@ impl Server {
 
     fn ready(mut settings: Settings, starting: Starting) -> Self {
         let Starting { child, stdout, log, reading, line } = starting;
-        let address = line.strip_prefix("listening on http://").and_then(|rest| rest.trim_end().parse().ok());
+        let address = line.split_once("://").and_then(|(_, address)| address.trim_end().parse().ok());
         settings.listen = address.unwrap_or_else(|| panic!("the first line does not say where it listens: {line:?}"));
         Self { child, settings, log, reading, rest: Some(collect(stdout)), first_line: line }
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.settings.listen)
+        let scheme = if self.first_line.contains("https://") { "https" } else { "http" };
+        format!("{scheme}://{}", self.settings.listen)
     }
 
     /// A client of it; it stays right over restarts.

@@ -124,6 +124,7 @@ async fn every_operation_of_the_description_is_there() {
         api.refused("/v1/cluster/shards/0/move", Some(json!({"to": "some"}))).await;
         api.refused("/v1/cluster/shards/0/split", None).await;
         api.refused("/v1/cluster/rebalance", None).await;
+        api.refused("/v1/cluster/rebalancing", Some(json!({"policy": "paused"}))).await;
         api.refused("/v1/cluster/format", Some(json!({"format": 1}))).await;
 
         let missing: Vec<_> = api.described().difference(&api.called).cloned().collect();

@@ -36,6 +36,7 @@ async fn a_server_alone_is_shown_and_says_why_nothing_moves() {
             &["cluster", "uncordon", "some"],
             &["cluster", "move", "0", "--to", "some"],
             &["cluster", "rebalance"],
+            &["cluster", "rebalancing", "--policy", "paused"],
             &["cluster", "format", "--raise", "1"],
         ] {
             says(&shop.fails(arguments).await, &["no member of a cluster", "has its store for itself"]);

@@ -69,7 +69,7 @@ async fn a_server_that_is_not_there_is_explained() {
     }
     for (server, why) in [
         ("localhost:8080", "it must begin with http://"),
-        ("https://localhost", "plain HTTP only"),
+        ("https://127.0.0.1:1", "cannot reach https://127.0.0.1:1"),
         ("http://", "check --server"),
     ] {
         says(&failed(sane(Orderctl::run(server, &["audit"]).await)), &[why]);

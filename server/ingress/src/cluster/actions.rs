@@ -5,7 +5,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use ordermill_api as api;
-use ordermill_routing::administration::{Incarnation, Request as Change};
+use ordermill_routing::administration::{Incarnation, Levelling, Request as Change};
+
+use ordermill_station::limits;
 
 use crate::call::Administrator;
 use crate::openapi::refusals;
@@ -141,6 +143,41 @@ pub(crate) async fn rebalance(call: Administrator, request: Request<Body>) -> Re
     let bytes = body::read(&call.app, &head.headers, body).await?;
     body::parse_or_empty::<wire::Nothing>(&bytes)?;
     carry_out(&call, Change::Rebalance).await
+}
+
+/// Change rebalancing
+///
+/// What shards move for by themselves, and how many at once. It stays so, whoever coordinates. What is left out stays as
+/// it is.
+#[utoipa::path(
+        post,
+        path = "/v1/cluster/rebalancing",
+        operation_id = "changeRebalancing",
+        tag = "Cluster",
+        request_body = api::ChangeRebalancing,
+        responses((status = 200, description = "It is so", body = api::ClusterChange), refusals::Changes),
+)]
+pub(crate) async fn change_rebalancing(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let wanted: wire::ChangeRebalancing<'_> = body::parse(&bytes)?;
+    let levelling = wanted.policy.map(|policy| match &*policy {
+        "load" => Ok(Levelling::Load),
+        "count" => Ok(Levelling::Count),
+        "paused" => Ok(Levelling::Paused),
+        _ => Err(Failure::invalid("policy", "is \"load\", \"count\" or \"paused\"")),
+    });
+    let bounds = 1..=limits::MOVES_AT_ONCE_MAX as u64;
+    let moves_at_once = wanted.moves_at_once.map(|wire::Whole(moves)| match u32::try_from(moves) {
+        Ok(few) if bounds.contains(&moves) => Ok(few),
+        _ => Err(Failure::invalid("moves_at_once", format!("is a number of 1 to {}", bounds.end()))),
+    });
+    let (levelling, moves_at_once) = (levelling.transpose()?, moves_at_once.transpose()?);
+    if levelling.is_none() && moves_at_once.is_none() {
+        return Err(Failure::invalid("policy", "is missing, and so is moves_at_once: there is nothing to change"));
+    }
+    carry_out(&call, Change::Rebalancing { levelling, moves_at_once }).await
 }
 
 /// Raise the store's format

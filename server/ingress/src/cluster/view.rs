@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ordermill_api as api;
 use ordermill_routing::administration::{
-    Heard, Incarnation, Map, Member, Overview, Shard, ShardReport, ShardState, State,
+    Heard, Incarnation, Levelling, Map, Member, Overview, Rebalancing, Shard, ShardReport, ShardState, State,
 };
 
 pub(super) fn cluster(overview: &Overview, me: Incarnation) -> api::Cluster {
@@ -25,7 +25,17 @@ pub(super) fn cluster(overview: &Overview, me: Incarnation) -> api::Cluster {
         members: map.members.len() as u64,
         shards: map.shards.len() as u64,
         shards_moving: map.shards.iter().filter(moving).count() as u64,
+        rebalancing: rebalancing(map.rebalancing),
     }
+}
+
+fn rebalancing(Rebalancing { levelling, moves_at_once }: Rebalancing) -> api::Rebalancing {
+    let policy = match levelling {
+        Levelling::Load => api::RebalancingPolicy::Load,
+        Levelling::Count => api::RebalancingPolicy::Count,
+        Levelling::Paused => api::RebalancingPolicy::Paused,
+    };
+    api::Rebalancing { policy, moves_at_once: moves_at_once as u32 }
 }
 
 fn formats(member: &Member) -> api::MemberFormats {

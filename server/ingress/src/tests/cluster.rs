@@ -7,13 +7,14 @@ use super::{Engine, request};
 use crate::Tenants;
 
 /// What changes the cluster, and a body.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 8] = [
     ("/v1/cluster/members/some/drain", ""),
     ("/v1/cluster/members/some/cordon", "{}"),
     ("/v1/cluster/members/some/uncordon", ""),
     ("/v1/cluster/shards/0/move", r#"{"to":"some"}"#),
     ("/v1/cluster/shards/0/split", r#"{"at":7}"#),
     ("/v1/cluster/rebalance", ""),
+    ("/v1/cluster/rebalancing", r#"{"policy":"paused","moves_at_once":256}"#),
     ("/v1/cluster/format", r#"{"format":1}"#),
 ];
 
@@ -70,6 +71,12 @@ async fn what_does_not_fit_is_named() {
         ("/v1/cluster/shards/0/split", r#"{"at":65536}"#, "at"),
         ("/v1/cluster/shards/0/split", r#"{"into":3}"#, "into"),
         ("/v1/cluster/rebalance", "now", "body"),
+        ("/v1/cluster/rebalancing", "", "body"),
+        ("/v1/cluster/rebalancing", "{}", "policy"),
+        ("/v1/cluster/rebalancing", r#"{"policy":"Paused"}"#, "policy"),
+        ("/v1/cluster/rebalancing", r#"{"moves_at_once":0}"#, "moves_at_once"),
+        ("/v1/cluster/rebalancing", r#"{"moves_at_once":257}"#, "moves_at_once"),
+        ("/v1/cluster/rebalancing", r#"{"policy":"load","moves":1}"#, "moves"),
         ("/v1/cluster/format", "", "body"),
         ("/v1/cluster/format", "{}", "format"),
         ("/v1/cluster/format", r#"{"format":0}"#, "format"),

@@ -41,7 +41,7 @@ fn the_description_refers_only_to_what_it_has() {
             _ => {}
         }
     }
-    assert_eq!(operations.len(), 26);
+    assert_eq!(operations.len(), 27);
 }
 
 #[test]

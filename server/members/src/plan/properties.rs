@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::map::{Formats, Member};
+use crate::map::{Formats, Levelling, Member, Rebalancing};
 
 /// A cluster in which every move succeeds.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Cluster {
 
     /// One plan, checked against what every plan keeps, and made true.
     fn step(&mut self) -> Plan {
-        let policy = Policy::at(self.age_ms);
+        let policy = Policy { rebalancing: self.map.rebalancing, ..Policy::at(self.age_ms) };
         let views = self.views();
         let made = plan(&self.map, &views, &policy);
         assert_eq!(made, plan(&self.map, &views, &policy), "the same input gives the same plan");
@@ -61,7 +61,7 @@ impl Cluster {
         let under_way =
             self.map.shards.iter().filter(|shard| shard.state == State::Moving && policy.is_settling(shard)).count();
         let planned = made.moves.iter().filter(|one| one.from.is_some_and(|from| lives(&from))).count();
-        assert!(planned == 0 || planned + under_way <= policy.moves_at_once, "moves are bounded");
+        assert!(planned == 0 || planned + under_way <= policy.rebalancing.moves_at_once, "moves are bounded");
         let mut moved: Vec<_> = made.moves.iter().map(|one| one.shard).collect();
         moved.sort_unstable();
         moved.dedup();
@@ -249,6 +249,33 @@ fn an_idle_cluster_is_left_alone_unless_asked() {
     cluster.alive.iter_mut().for_each(|(_, hot)| *hot = false);
     assert_eq!(cluster.step(), Plan::default());
     let eager = Policy { eager: true, ..Policy::at(1) };
+    assert_eq!(plan(&cluster.map, &cluster.views(), &eager).moves.len(), 2);
+}
+
+#[test]
+fn nothing_moves_by_itself_while_that_is_paused_and_what_must_moves_as_few_at_once_as_asked() {
+    let mut cluster = Cluster::new(12, 2, &[0; 12]);
+    cluster.rest();
+    cluster.map.rebalancing = Rebalancing { levelling: Levelling::Paused, moves_at_once: 2 };
+    cluster.join(3);
+    assert_eq!((cluster.rest(), cluster.counts()), (0, vec![6, 6, 0]));
+    // Who is drained is emptied all the same, two at a time; who is gone has its shards taken over, all at once.
+    cluster.map.drains.push(Incarnation(1));
+    assert_eq!(cluster.step().moves.len(), 2);
+    assert_eq!(cluster.step().moves.len(), 0, "two are under way");
+    cluster.arrive();
+    assert_eq!((cluster.rest(), cluster.counts()), (4, vec![0, 6, 6]));
+    cluster.leave(1);
+    assert_eq!(cluster.step().moves.len(), 6);
+}
+
+#[test]
+fn a_hot_shard_stays_where_only_numbers_count_unless_asked() {
+    let mut cluster = Cluster::new(4, 2, &[5_000, 10, 5_000, 10]);
+    cluster.map.rebalancing.levelling = Levelling::Count;
+    cluster.rest();
+    assert_eq!(cluster.loads(), [10_000, 20]);
+    let eager = Policy { eager: true, rebalancing: cluster.map.rebalancing, ..Policy::at(cluster.age_ms) };
     assert_eq!(plan(&cluster.map, &cluster.views(), &eager).moves.len(), 2);
 }
 

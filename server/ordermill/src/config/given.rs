@@ -116,6 +116,15 @@ pub(crate) struct Given {
     #[arg(long, env = "ORDERMILL_LOG_FILTER", value_name = "FILTER")]
     log_filter: Option<String>,
 
+    /// The certificate that clients are shown, followed by those between it and its authority (PEM): HTTPS instead of HTTP.
+    /// Looked at again every 5 s
+    #[arg(long, env = "ORDERMILL_HTTP_CERTIFICATE", value_name = "FILE")]
+    http_certificate: Option<PathBuf>,
+
+    /// Its key (PEM)
+    #[arg(long, env = "ORDERMILL_HTTP_KEY", value_name = "FILE")]
+    http_key: Option<PathBuf>,
+
     /// A directory with a file for each tenant, which holds its API keys, one per line; looked at again every 5 s, as a
     /// mounted Secret changes
     #[arg(long, env = "ORDERMILL_API_KEYS_DIR", value_name = "DIR")]
@@ -176,6 +185,8 @@ impl Given {
             accept_corruption: self.accept_corruption.or(below.accept_corruption),
             log: self.log.or(below.log),
             log_filter: self.log_filter.or(below.log_filter),
+            http_certificate: self.http_certificate.or(below.http_certificate),
+            http_key: self.http_key.or(below.http_key),
             api_keys_dir: self.api_keys_dir.or(below.api_keys_dir),
             api_keys: self.api_keys.or(below.api_keys),
         }
@@ -204,6 +215,11 @@ impl Given {
             idempotency_retention: self.idempotency_retention.map_or(limits::IDEMPOTENCY_RETENTION, |span| span.0),
             log: self.log.unwrap_or(LogFormat::Text),
             log_filter: self.log_filter.unwrap_or_else(|| LOG_FILTER.to_owned()),
+            tls: match (self.http_certificate, self.http_key) {
+                (Some(certificate), Some(key)) => Some((certificate, key)),
+                (None, None) => None,
+                _ => bail!("HTTPS needs both of --http-certificate and --http-key"),
+            },
             api_keys_dir: self.api_keys_dir,
             api_keys: self.api_keys.unwrap_or_default(),
         })

@@ -123,6 +123,8 @@ pub(crate) struct Settings {
     pub(crate) idempotency_retention: Duration,
     pub(crate) log: LogFormat,
     pub(crate) log_filter: String,
+    /// The files of the certificate that clients are shown, and of its key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) api_keys_dir: Option<PathBuf>,
     pub(crate) api_keys: BTreeMap<String, String>,
 }

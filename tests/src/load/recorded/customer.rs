@@ -3,7 +3,6 @@
 //! A request without an answer is sent again with the same idempotency key, often to another server.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ordermill_api::{CancelOutcome, CancelResult};
@@ -56,9 +55,9 @@ struct Request {
 enum Tried {
     Came(Outcome),
     /// It may have happened.
-    Lost,
+    Lost(String),
     /// It has not happened.
-    NotNow,
+    NotNow(String),
 }
 
 impl Customer {
@@ -154,10 +153,12 @@ impl Customer {
                     outcome = came;
                     break;
                 }
-                Tried::Lost => perhaps = true,
-                Tried::NotNow => {}
+                Tried::Lost(why) => {
+                    perhaps = true;
+                    self.shared.fails(&request.path, &why, sent);
+                }
+                Tried::NotNow(why) => self.shared.fails(&request.path, &why, sent),
             }
-            self.shared.failed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(AGAIN).await;
         }
         // An earlier attempt may come to something yet.
@@ -190,14 +191,19 @@ impl Customer {
             sent = sent.header("idempotency-key", &request.key).json(body);
         }
         let lost = if request.body.is_some() { Tried::Lost } else { Tried::NotNow };
-        let Ok(Ok(answer)) = timeout(wait, http.send(sent)).await else { return lost };
+        let answer = match timeout(wait, http.send(sent)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return lost(format!("{error:?}")),
+            Err(_) => return lost("no answer in time".to_owned()),
+        };
+        let said = || format!("{} {}", answer.status, answer.body);
         match (answer.status, &request.deed) {
             (200..300, deed) => Tried::Came(came_of(&answer, deed)),
             (404, Deed::ReadOrder(_) | Deed::ReadItem(_)) => Tried::Came(Outcome::Absent),
             // Whoever is not there any more has been lost: nobody expects that.
             (400 | 409 | 422, _) => Tried::Came(Outcome::Refused),
-            (429 | 507, _) => Tried::NotNow,
-            (500.., _) => lost,
+            (429 | 507, _) => Tried::NotNow(said()),
+            (500.., _) => lost(said()),
             _ => panic!("nobody expects such an answer to {:?}: {answer:?}", request.deed),
         }
     }

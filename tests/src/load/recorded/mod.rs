@@ -9,7 +9,7 @@ mod end;
 mod follower;
 mod seen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,9 @@ const ITEMS: usize = 12;
 const SHOPPERS_REST: Duration = Duration::from_millis(30);
 /// ... And of all of them, so that many shards are no heavier a load than a few.
 const SHOPPERS_EVERY: Duration = Duration::from_micros(2_500);
+
+/// How many failures can be told of.
+const FAILURES_TOLD: usize = 20;
 
 fn sku(index: usize) -> String {
     format!("sku-{index:02}")
@@ -66,12 +69,21 @@ struct Shared {
     known: watch::Sender<u64>,
     /// Requests that had no answer, or were put off.
     failed: AtomicU64,
+    /// The last of them, in words.
+    failures: Mutex<VecDeque<String>>,
     stopped: watch::Receiver<bool>,
 }
 
 impl Shared {
     fn tick(&self) -> u64 {
         self.now.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn fails(&self, path: &str, why: &str, sent: Instant) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut failures = self.failures.lock();
+        failures.truncate(FAILURES_TOLD - 1);
+        failures.push_front(format!("{path}, after {:.1?}: {why}", sent.elapsed()));
     }
 
     /// Waits for a while, no longer than until everybody stops; says whether that is so.
@@ -130,6 +142,7 @@ impl Recorded {
             shoppers_rest: SHOPPERS_EVERY.saturating_mul(shards.len() as u32).max(SHOPPERS_REST),
             known,
             failed: AtomicU64::new(0),
+            failures: Mutex::default(),
             stopped,
         });
         let mut seeds = StdRng::seed_from_u64(seed);
@@ -166,6 +179,11 @@ impl Recorded {
     /// How many requests had no answer, or were put off, so far.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(Ordering::Relaxed)
+    }
+
+    /// The last of them in words, the newest first: what was asked, how long it took, and what came.
+    pub fn failures(&self) -> Vec<String> {
+        self.shared.failures.lock().iter().cloned().collect()
     }
 
     /// Waits until in every shard an order was accepted that was sent after `since`; says how long after it that
