@@ -207,7 +207,12 @@ async fn a_member_that_joins_is_given_shards_and_the_command_line_shows_it() {
     let paused = Orderctl::run(&all.servers[0].url(), &["cluster", "rebalancing", "--policy", "paused"]).await.well();
     let version = paused.json()[0]["map_version"].as_u64().expect("a version");
     all.join().await;
-    let joined = members(&http).await.into_iter().find(|one| one.name == "member-3").expect("it has joined");
+    // The map that has it first would give it shards, too.
+    let joined = until("the one that joins", async || {
+        let all = members(&http).await;
+        all.iter().find(|one| one.name == "member-3").cloned().ok_or_else(|| format!("{all:?}"))
+    })
+    .await;
     let cluster: Whole = http.get("/v1/cluster").await.expect(200).json();
     assert!(cluster.map_version > version && cluster.shards_moving == 0, "{cluster:?}");
     assert_eq!((joined.shards, cluster.rebalancing.policy), (0, RebalancingPolicy::Paused));
