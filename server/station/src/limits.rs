@@ -185,6 +185,9 @@ pub const STORE_GARBAGE_LAG: Duration = Duration::from_hours(1);
 pub const MIGRATE_ROWS: usize = 4_096;
 /// Calls without an answer, one after another, after which the connection is made anew ...
 pub const STORE_RECONNECT_AFTER: u32 = 6;
+/// ... or how long a work has had no answer, whatever others have: one server of several may be gone, and PD always
+/// answers. Longer than a new leader of a region takes, and than one call may wait ...
+pub const STORE_RECONNECT_LATE: Duration = Duration::from_secs(6);
 /// ... at most this often.
 pub const STORE_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of one frame between members: the largest order, a chunk of an import or a page of rows fits.

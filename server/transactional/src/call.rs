@@ -231,7 +231,9 @@ impl Patience<'_> {
     /// Returns when it is time for the next try. The error with which to end otherwise: `Unavailable` when
     /// the time is over, `Corrupt` after too many gaps.
     pub(crate) async fn again<T: Into<Trouble>>(&mut self, trouble: T) -> Result<(), Error> {
-        let failure = match trouble.into() {
+        let trouble = trouble.into();
+        let unanswered = matches!(trouble, Trouble::Failure(Failure::Unavailable(_)));
+        let failure = match trouble {
             Trouble::Final(error) => return Err(error),
             Trouble::Failure(failure) => failure,
             Trouble::Gap(text) => {
@@ -242,13 +244,95 @@ impl Patience<'_> {
                 Failure::Unavailable(text)
             }
         };
-        if self.calls.clock.elapsed() >= self.until {
+        let now = self.calls.clock.elapsed();
+        if now >= self.until {
             return Err(Error::Unavailable(format!("{failure}; tried for {} s", self.long.as_secs())));
+        }
+        if unanswered && now + self.long >= self.until + limits::STORE_RECONNECT_LATE {
+            self.calls.reconnect().await;
         }
         self.calls.measures.tried_again(self.work);
         let pause = limits::STORE_BACKOFF.saturating_mul(1 << self.tries.min(10)).min(limits::STORE_BACKOFF_MAX);
         self.tries += 1;
         tokio::time::sleep(pause.mul_f64(0.5 + self.calls.spread() / 2.0)).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A store that cannot be reached until the connection is made anew, and a PD that always answers.
+    #[derive(Debug)]
+    struct Gone {
+        clock: Arc<clock::Manual>,
+        reconnected: AtomicBool,
+    }
+
+    #[async_trait::async_trait]
+    impl Service for Gone {
+        async fn timestamp(&self) -> Result<Timestamp, Failure> {
+            Ok(Timestamp(1))
+        }
+
+        async fn begin(&self) -> Result<Timestamp, Failure> {
+            Ok(Timestamp(1))
+        }
+
+        async fn get(&self, _at: Timestamp, _key: Bytes) -> Result<Option<Bytes>, Failure> {
+            if self.reconnected.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            self.clock.advance(Duration::from_secs(1));
+            Err(Failure::Unavailable("nobody is there".to_owned()))
+        }
+
+        async fn reconnect(&self) -> Result<(), Failure> {
+            self.reconnected.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+
+        async fn insert(&self, _start: Timestamp, _key: Bytes, _value: Bytes) -> Result<(), Failure> {
+            unreachable!("nothing is written here")
+        }
+
+        async fn write(&self, _start: Timestamp, _mutations: Vec<Mutation>) -> Result<(), Failure> {
+            unreachable!("nothing is written here")
+        }
+
+        async fn get_many(&self, _at: Timestamp, _keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
+            unreachable!("one key is read here")
+        }
+
+        async fn scan(&self, _at: Timestamp, _: Bytes, _: Bytes, _: u32) -> Result<Vec<(Bytes, Bytes)>, Failure> {
+            unreachable!("one key is read here")
+        }
+
+        async fn clean_up(&self, _before: Timestamp, _from: Bytes, _to: Bytes) -> Result<(), Failure> {
+            unreachable!("there are no locks")
+        }
+
+        async fn collect_garbage(&self, _at: Timestamp) -> Result<(), Failure> {
+            unreachable!("there is no garbage")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_work_without_an_answer_connects_anew_although_pd_answers() {
+        let clock = clock::Manual::at(1_000_000);
+        let service = Arc::new(Gone { clock: clock.clone(), reconnected: AtomicBool::new(false) });
+        let calls = Calls::new(service, clock, 1);
+        let mut patience = calls.patience("test", Duration::from_secs(30));
+        loop {
+            let at = calls.timestamp().await.unwrap();
+            match calls.get(at, Bytes::from_static(b"key")).await {
+                Ok(found) => break assert_eq!(found, None),
+                Err(failure) => patience.again(failure).await.unwrap(),
+            }
+        }
+        assert!(patience.tries() <= 7, "{}", patience.tries());
     }
 }
