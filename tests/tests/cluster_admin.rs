@@ -120,6 +120,41 @@ impl Customers {
     }
 }
 
+/// Whoever asks members whether they are ready, again and again.
+struct Ready {
+    stop: watch::Sender<bool>,
+    asking: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Ready {
+    fn watch(all: &Members) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let ask = |http: Http, stopped: watch::Receiver<bool>| async move {
+            let mut refusals = Vec::new();
+            while !*stopped.borrow() {
+                let answer = http.get("/readyz").await;
+                if answer.status != 200 {
+                    refusals.push(answer.body);
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+            refusals
+        };
+        let asking = all.servers.iter().map(|server| tokio::spawn(ask(server.http(), stopped.clone()))).collect();
+        Self { stop, asking }
+    }
+
+    /// What those said that were not.
+    async fn refusals(self) -> Vec<String> {
+        self.stop.send_replace(true);
+        let mut all = Vec::new();
+        for asking in self.asking {
+            all.extend(in_time("the last answer", asking).await.expect("every member answers"));
+        }
+        all
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fails() {
     let all = start().await;
@@ -139,6 +174,9 @@ async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fail
     assert_eq!(coordinators, [&said.first().expect("one answer").0]);
     assert!(three.iter().all(|member| member.heard_ms_ago.is_some() && member.load.is_some()), "{three:#?}");
 
+    // Who takes a shard over, or hands one over, is not called unready: a balancer would leave it out.
+    let ready = Ready::watch(&all);
+
     // A shard of each member goes to the next one, which any member is told; by name, and by incarnation.
     for (at, from) in three.iter().enumerate() {
         let to = &three[(at + 1) % MEMBERS];
@@ -156,6 +194,8 @@ async fn shards_are_moved_and_members_drained_and_taken_back_and_no_request_fail
         .await;
         customers.more(20).await;
     }
+
+    assert_eq!(ready.refusals().await, Vec::<String>::new());
 
     // A drained member is empty, stays so, and is taken back.
     let drained = three.iter().find(|member| member.coordinator).expect("somebody coordinates");

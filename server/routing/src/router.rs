@@ -224,17 +224,19 @@ impl Router {
         Ok(())
     }
 
-    /// Whether requests can be served.
+    /// Whether requests can be served. A member of a cluster answers for the shards of others too, and has its own come
+    /// and go: it can as long as it serves one of them, or has none.
     pub fn status(&self) -> Status {
         let view = self.inner.shards.view();
         let states = || view.here().map(|served| served.state());
-        if states().any(|state| matches!(state, State::Failed(_))) {
+        let serves_some = self.members().is_some() && states().any(|state| matches!(state, State::Serving(_)));
+        if !serves_some && states().any(|state| matches!(state, State::Failed(_))) {
             Status::Stopped
         } else if self.inner.draining.load(Ordering::Relaxed) {
             Status::Draining
         } else if self.clock_fault().is_some() {
             Status::ClockOff
-        } else if states().any(|state| matches!(state, State::Starting)) {
+        } else if !serves_some && states().any(|state| matches!(state, State::Starting)) {
             Status::Recovering
         } else {
             Status::Serving
