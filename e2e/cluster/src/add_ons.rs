@@ -16,7 +16,7 @@ use crate::network;
 use crate::tools::Tools;
 
 /// What keeps a pod's namespaces.
-pub(crate) const PAUSE: &str = "cluster.ordermill.invalid/pause:1";
+pub const PAUSE: &str = "cluster.ordermill.invalid/pause:1";
 const COREDNS: &str = "cluster.ordermill.invalid/coredns:1";
 const METRICS: &str = "cluster.ordermill.invalid/metrics-server:1";
 /// Volumes of each node.

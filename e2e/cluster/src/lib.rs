@@ -21,6 +21,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+pub use add_ons::PAUSE;
 pub use command::{output, until};
 pub use tools::Tools;
 

@@ -1,27 +1,36 @@
 //! The operator and its clusters on a real Kubernetes, nodes included: orders flow through a Service all the time, while
-//! pods are replaced, killed and moved, and a node dies. What clients were told is one history that is checked in the end.
+//! members are upgraded, scaled, killed and moved, stores start anew, and a node dies. What clients were told is one
+//! history for each cluster that is checked in the end.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod databases;
+mod namespace;
 mod planned;
+mod scaling;
 mod unplanned;
+mod upgrades;
 mod world;
 
 use std::time::Duration;
 
 use ordermill_tests::load::recorded::{Recorded, assert_kept};
-use ordermill_tests::process::{Http, audit, until};
-use reqwest::Method;
+use ordermill_tests::process::{Http, audit};
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::world::{OPERATOR, World};
+use crate::databases::Own;
+use crate::namespace::Namespace;
+use crate::world::{OPERATOR, ORDERS, OTHERS, World};
 
 /// How long a new cluster may take until it serves.
 const AVAILABLE: Duration = Duration::from_mins(3);
 /// How long a change of three members may take.
 const CHANGED: Duration = Duration::from_mins(3);
-/// Members of the cluster that all is done to.
+/// Members of the cluster that most is done to.
 const MEMBERS: usize = 3;
+/// Answers that must come after a change before it is over.
+const AFTER: u64 = 100;
 
 /// What a user writes who tries it out.
 const FIVE_LINES: &str = "apiVersion: ordermill.io/v1alpha1\nkind: OrderCluster\nmetadata:\n  name: five\nspec: {}\n";
@@ -33,62 +42,54 @@ spec:
   replicas: 3
   initialShards: 6
   storage: {tikv: {external: {pdEndpoints: [\"pd:2379\"]}}}
+  upgrade: {watchSeconds: 5, deadlineSeconds: 30}
 ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_flow_while_pods_are_replaced_and_nodes_are_drained_and_die() {
+async fn orders_flow_through_upgrades_scaling_and_the_loss_of_pods_nodes_and_stores() {
     let world = tokio::task::block_in_place(World::new);
     world.helm(&["install", "ordermill-crds", "ordermill-crds", "--namespace", OPERATOR]);
-    world.helm(&["install", "ordermill", "ordermill", "--namespace", OPERATOR]);
-    world.apply(FIVE_LINES);
-    world.apply(include_str!("store.yaml"));
-    available(&world, "five").await;
-    through_a_forwarded_port_and_the_service(&world).await;
-    world.apply(SHOP);
-    available(&world, "shop").await;
-    world.settled("shop", MEMBERS, CHANGED).await;
+    // With Roles in these two namespaces, and nothing beyond.
+    let watched = format!("watchNamespaces={{{ORDERS},{OTHERS}}}");
+    world.helm(&["install", "ordermill", "ordermill", "--namespace", OPERATOR, "--set", &watched]);
+    let (orders, others) = (world.namespace(ORDERS), world.namespace(OTHERS));
+    orders.apply(FIVE_LINES);
+    orders.apply(include_str!("store.yaml"));
+    orders.available("five", AVAILABLE).await;
+    through_a_forwarded_port_and_the_service(orders).await;
+    orders.apply(SHOP);
+    orders.available("shop", AVAILABLE).await;
+    orders.settled("shop", MEMBERS, CHANGED).await;
 
-    let service = service(&world, "shop");
-    let load = Recorded::start(Http::new(&service), 4, ordermill_tests::seed()).await;
+    let load = Recorded::start(Http::new(&orders.service("shop")), 4, ordermill_tests::seed()).await;
     load.more(200).await;
-    planned::rolling_change(&world, &load).await;
-    planned::fewer_and_more(&world, &load).await;
-    planned::deleted_pod(&world, &load).await;
-    planned::drained_node(&world, &load).await;
-    unplanned::killed_pod(&world, &load).await;
-    unplanned::killed_node(&world, &load).await;
-    load.more(200).await;
-    println!("requests without an answer, or put off, in all: {}", load.failed());
-    assert_kept(&load.finish().await);
-    audit(&service).await;
+    upgrades::another_build(orders, &load).await;
+    upgrades::an_image_that_is_nowhere(orders, &load).await;
+    upgrades::an_image_that_does_not_serve(orders, &load).await;
+    planned::other_settings(orders, &load).await;
+    scaling::by_an_autoscaler_of_kubernetes(orders, &load).await;
+    scaling::by_kubectl(orders, &load).await;
+    planned::deleted_pod(orders, &load).await;
+    planned::drained_node(orders, &load).await;
+    unplanned::killed_pod(orders, &load).await;
+    unplanned::killed_node(orders, &load).await;
+    finished("shop", load).await;
+    audit(&orders.service("shop")).await;
+
+    let own = Own::start(others).await;
+    let load = Recorded::start(own.http.clone(), 1, ordermill_tests::seed()).await;
+    load.more(100).await;
+    scaling::by_load(others, &own.http, &load).await;
+    databases::all_start_anew(others, &load).await;
+    finished("own", load).await;
+    own.audit(others).await;
+    databases::deleted(others, orders).await;
     tokio::task::block_in_place(|| world.end());
 }
 
-/// Waits until a cluster says of itself that it serves.
-async fn available(world: &World, name: &str) {
-    world
-        .until(&format!("{name} is Available"), AVAILABLE, || {
-            let path = "{.status.conditions[?(@.type=='Available')].status}";
-            let said = world.get(&format!("ordercluster/{name}"), path)?;
-            if said == "True" { Ok(()) } else { Err(format!("Available is {said:?}")) }
-        })
-        .await;
-}
-
-/// Where a Service is, as seen from this machine.
-fn service(world: &World, name: &str) -> String {
-    format!("http://{}:8080", world.get(&format!("service/{name}"), "{.spec.clusterIP}").unwrap())
-}
-
-async fn through_a_forwarded_port_and_the_service(world: &World) {
-    let (address, _forwarded) = tokio::task::block_in_place(|| world.forward("service/five"));
-    let (forwarded, service) = (Http::new(&address), Http::new(&service(world, "five")));
-    // A node hears of a pod that serves a moment after the resource says so.
-    until("the Service leads to the member", async || {
-        let answer = service.send(service.request(Method::GET, "/readyz")).await;
-        answer.map(drop).map_err(|error| error.to_string())
-    })
-    .await;
+async fn through_a_forwarded_port_and_the_service(orders: Namespace<'_>) {
+    let (address, _forwarded) = tokio::task::block_in_place(|| orders.forward("service/five"));
+    let (forwarded, service) = (Http::new(&address), Http::new(&orders.service("five")));
     forwarded.put("/v1/items/tea", &json!({"on_hand": 10})).await.expect(201);
     let order = json!({"customer": "c", "lines": [{"sku": "tea", "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}}]});
     for http in [&forwarded, &service] {
@@ -96,4 +97,22 @@ async fn through_a_forwarded_port_and_the_service(world: &World) {
     }
     let item: serde_json::Value = forwarded.get("/v1/items/tea").await.expect(200).json();
     assert_eq!(item["held"], 2);
+}
+
+/// A change that costs no request: none goes without an answer, and none is put off.
+async fn undisturbed(load: &Recorded, what: &str, change: impl Future<Output = ()>) {
+    let (before, begun) = (load.failed(), Instant::now());
+    change.await;
+    println!("{what}: done after {:.1} s", begun.elapsed().as_secs_f64());
+    load.more(AFTER).await;
+    load.away(Instant::now()).await;
+    let failed = load.failed() - before;
+    assert_eq!(failed, 0, "{what}: requests had no answer, or were put off:\n  {}", load.failures().join("\n  "));
+}
+
+/// The end of a load: what clients were told is consistent, with each other and with what is there.
+async fn finished(name: &str, load: Recorded) {
+    load.more(AFTER).await;
+    println!("{name}: requests without an answer, or put off, in all: {}", load.failed());
+    assert_kept(&load.finish().await);
 }

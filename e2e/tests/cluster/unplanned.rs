@@ -5,7 +5,7 @@ use std::time::Duration;
 use ordermill_tests::load::recorded::Recorded;
 use tokio::time::Instant;
 
-use crate::world::{ORDERS, World};
+use crate::namespace::Namespace;
 use crate::{CHANGED, MEMBERS};
 
 /// Until every shard takes orders again after a pod was killed.
@@ -14,16 +14,17 @@ const POD_AWAY_MAX: Duration = Duration::from_secs(15);
 const NODE_AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// A pod is killed without a word.
-pub(crate) async fn killed_pod(world: &World, load: &Recorded) {
-    world.kubectl(&["delete", "pod/shop-1", "--namespace", ORDERS, "--grace-period=0", "--force"]);
+pub(crate) async fn killed_pod(orders: Namespace<'_>, load: &Recorded) {
+    orders.kubectl(&["delete", "pod/shop-1", "--grace-period=0", "--force"]);
     let since = Instant::now();
     recovered(load, "a pod was killed", since, POD_AWAY_MAX).await;
-    world.settled("shop", MEMBERS, CHANGED).await;
+    orders.settled("shop", MEMBERS, CHANGED).await;
 }
 
 /// A node dies with all that runs on it, and comes back.
-pub(crate) async fn killed_node(world: &World, load: &Recorded) {
-    let there = world.ready("shop").unwrap().iter().filter(|(_, node)| node == "node-2").count();
+pub(crate) async fn killed_node(orders: Namespace<'_>, load: &Recorded) {
+    let world = orders.world;
+    let there = orders.ready("shop").unwrap().iter().filter(|pod| pod.node == "node-2").count();
     assert!((1..MEMBERS).contains(&there), "{there} of {MEMBERS} members are on the node");
     tokio::task::block_in_place(|| world.cluster.kill_node(2).unwrap());
     let since = Instant::now();
@@ -38,7 +39,7 @@ pub(crate) async fn killed_node(world: &World, load: &Recorded) {
     load.more(200).await;
     let back = Instant::now();
     tokio::task::block_in_place(|| world.cluster.start_node(&world.tools, 2).unwrap());
-    world.settled("shop", MEMBERS, CHANGED).await;
+    orders.settled("shop", MEMBERS, CHANGED).await;
     println!("the node is back with its members after {:.1} s", back.elapsed().as_secs_f64());
 }
 

@@ -1,18 +1,23 @@
 //! The cluster under test, as people work with it: kubectl and Helm, and waits that say what they wait for.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use ordermill_cluster::{Cluster, Tools, output};
 use ordermill_image::{Image, Program, shipped};
 use tokio::time::Instant;
 
-/// Where the orders are.
+use crate::namespace::Namespace;
+
+/// Where most of the orders are.
 pub(crate) const ORDERS: &str = "e2e-orders";
+/// Where other people's orders are, which the operator looks after too.
+pub(crate) const OTHERS: &str = "e2e-others";
 /// Where the operator is.
 pub(crate) const OPERATOR: &str = "e2e-operator";
+/// The version that the members are upgraded to.
+pub(crate) const NEXT_VERSION: &str = "0.1.1";
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -37,9 +42,9 @@ impl World {
         for chart in ["ordermill", "ordermill-crds"] {
             world.helm(&["uninstall", chart, "--namespace", OPERATOR, "--ignore-not-found", "--wait"]);
         }
-        // The chart keeps the resource with what is in it.
+        // The chart keeps the definition of the resource, with all that there are.
         world.kubectl(&["delete", "crd", "orderclusters.ordermill.io", "--ignore-not-found"]);
-        for namespace in [ORDERS, OPERATOR] {
+        for namespace in [ORDERS, OTHERS, OPERATOR] {
             world.kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"]);
             world.kubectl(&["create", "namespace", namespace]);
             let level = "pod-security.kubernetes.io/enforce=restricted";
@@ -66,7 +71,7 @@ impl World {
         let path = "jsonpath={.items[*].metadata.namespace}";
         let list = ["get", "orderclusters", "--all-namespaces", "--output", path];
         let namespaces = self.try_kubectl(&list).unwrap_or_default();
-        let other = namespaces.split_whitespace().find(|namespace| *namespace != ORDERS);
+        let other = namespaces.split_whitespace().find(|namespace| ![ORDERS, OTHERS].contains(namespace));
         assert!(other.is_none(), "somebody uses this cluster, in {other:?}: `cargo xtask cluster down` ends it");
     }
 
@@ -85,7 +90,11 @@ impl World {
                 directories: ["/data", "/data/kv", "/data/raft"].map(PathBuf::from).into(),
             }
         });
-        for image in shipped.into_iter().map(|(_, image)| image).chain(stores) {
+        let mut images: Vec<Image> = shipped.into_iter().map(|(_, image)| image).chain(stores).collect();
+        // The build after it, as far as Kubernetes knows.
+        let next = images[0].name.replace(env!("CARGO_PKG_VERSION"), NEXT_VERSION);
+        images.push(Image { name: next, ..images[0].clone() });
+        for image in images {
             let archive = directory.path().join("image.tar");
             image.write(&archive).unwrap();
             self.cluster.load(&archive).unwrap();
@@ -103,17 +112,15 @@ impl World {
         output(&mut self.cluster.kubectl(arguments).unwrap()).map_err(|error| format!("{error:#}"))
     }
 
-    /// Something of an object among the orders, by its path.
-    pub(crate) fn get(&self, object: &str, path: &str) -> Result<String, String> {
-        self.try_kubectl(&["get", object, "--namespace", ORDERS, "--output", &format!("jsonpath={path}")])
+    /// What is in a namespace.
+    pub(crate) fn namespace(&self, name: &'static str) -> Namespace<'_> {
+        Namespace { world: self, name }
     }
 
-    /// Applies a manifest among the orders.
-    #[track_caller]
-    pub(crate) fn apply(&self, manifest: &str) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), manifest).unwrap();
-        self.kubectl(&["apply", "--namespace", ORDERS, "--filename", file.path().to_str().unwrap()]);
+    /// Kills the operator; another one comes, and acts once nobody holds the Lease.
+    pub(crate) fn kill_operator(&self) {
+        let selector = "--selector=app.kubernetes.io/name=ordermill-operator";
+        self.kubectl(&["delete", "pods", "--namespace", OPERATOR, selector, "--grace-period=0", "--force"]);
     }
 
     /// Helm, in the folder with the charts.
@@ -124,18 +131,6 @@ impl World {
         let mut helm = Command::new(program);
         helm.args(arguments).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts"));
         output(helm.env("HOME", home.path()).env("KUBECONFIG", self.cluster.kubeconfig())).unwrap()
-    }
-
-    /// Forwards a port of this machine to a Service; where, and what ends it.
-    pub(crate) fn forward(&self, service: &str) -> (String, Forward) {
-        let mut kubectl = self.cluster.kubectl(&["port-forward", "--namespace", ORDERS, service, ":8080"]).unwrap();
-        let mut child = kubectl.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("Forwarding from ").and_then(|rest| rest.split(' ').next());
-        let address = address.unwrap_or_else(|| panic!("kubectl port-forward says {line:?}")).to_owned();
-        (format!("http://{address}"), Forward { child, _said: said })
     }
 
     /// Waits until `look` finds something, and prints how long it took; what the cluster looks like when it takes too
@@ -159,6 +154,7 @@ impl World {
                         ["get", "nodes,pods,orderclusters", "--all-namespaces", "--output=wide"],
                         ["get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"],
                         ["describe", "pods", "--namespace", ORDERS],
+                        ["describe", "pods", "--namespace", OTHERS],
                         ["logs", "--namespace", OPERATOR, "deployment/ordermill-operator"],
                     ] {
                         println!("{}", self.try_kubectl(&arguments).unwrap_or_else(|error| error));
@@ -167,50 +163,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// Waits until a cluster is as its spec says, with so many members.
-    pub(crate) async fn settled(&self, name: &str, members: usize, within: Duration) {
-        let object = format!("ordercluster/{name}");
-        let wanted = format!("Running {members}/{members} true");
-        self.until(&format!("{name} has settled with {members} members"), within, || {
-            let generations = self.get(&object, "{.metadata.generation} {.status.observedGeneration}")?;
-            let current = generations.split_once(' ').is_some_and(|(now, seen)| now == seen);
-            let said = self.get(&object, "{.status.summary} {.status.ready}")?;
-            let said = format!("{said} {current}");
-            if said == wanted { Ok(()) } else { Err(said) }
-        })
-        .await;
-    }
-
-    /// The members' pods that are ready and not going, and the node of each.
-    pub(crate) fn ready(&self, name: &str) -> Result<Vec<(String, String)>, String> {
-        let selector = format!("app.kubernetes.io/name=ordermill,app.kubernetes.io/instance={name}");
-        let path = "jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp} \
-                    {.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
-        let said =
-            self.try_kubectl(&["get", "pods", "--namespace", ORDERS, "--selector", &selector, "--output", path])?;
-        let pods = said.lines().filter_map(|line| {
-            let parts: Vec<&str> = line.split(' ').collect();
-            let [pod, node, "", "True"] = parts[..] else { return None };
-            Some((pod.to_owned(), node.to_owned()))
-        });
-        Ok(pods.collect())
-    }
-}
-
-/// A forwarded port.
-#[derive(Debug)]
-pub(crate) struct Forward {
-    child: Child,
-    /// It ends when nobody listens to what it says.
-    _said: BufReader<ChildStdout>,
-}
-
-impl Drop for Forward {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
