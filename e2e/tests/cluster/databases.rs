@@ -11,7 +11,7 @@ use crate::namespace::{Namespace, serves};
 use crate::{AVAILABLE, CHANGED};
 
 /// Until every shard takes orders again after the only store and the only PD have started anew.
-const STORE_AWAY_MAX: Duration = Duration::from_secs(60);
+const STORE_AWAY_MAX: Duration = Duration::from_secs(30);
 
 /// One of each, as what speaks TiKV's protocol here keeps no copies.
 const OWN: &str = "
@@ -20,7 +20,7 @@ kind: OrderCluster
 metadata: {name: own}
 spec:
   initialShards: 4
-  autoscaling: {minReplicas: 1, maxReplicas: 2, targetBusyPermille: 180, targetQueueDelayMs: 1000, scaleDownSeconds: 20}
+  autoscaling: {minReplicas: 1, maxReplicas: 2, targetBusyPermille: 150, targetQueueDelayMs: 1000, scaleDownSeconds: 20}
   deletionPolicy: Delete
   api: {keysSecretName: own-keys, tlsSecretName: own-tls}
   rebalancing: {movesAtOnce: 2}
