@@ -188,6 +188,8 @@ pub const STORE_RECONNECT_AFTER: u32 = 6;
 /// ... or how long a work has had no answer, whatever others have: one server of several may be gone, and PD always
 /// answers. Longer than a new leader of a region takes, and than one call may wait ...
 pub const STORE_RECONNECT_LATE: Duration = Duration::from_secs(6);
+/// ... which such a work waits for no longer than this ...
+pub const STORE_RECONNECT_WAIT: Duration = Duration::from_secs(1);
 /// ... at most this often.
 pub const STORE_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of one frame between members: the largest order, a chunk of an import or a page of rows fits.

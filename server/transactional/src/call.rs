@@ -249,7 +249,8 @@ impl Patience<'_> {
             return Err(Error::Unavailable(format!("{failure}; tried for {} s", self.long.as_secs())));
         }
         if unanswered && now + self.long >= self.until + limits::STORE_RECONNECT_LATE {
-            self.calls.reconnect().await;
+            // Who does not answer at all must not keep the next try from being made.
+            let _ = tokio::time::timeout(limits::STORE_RECONNECT_WAIT, self.calls.reconnect()).await;
         }
         self.calls.measures.tried_again(self.work);
         let pause = limits::STORE_BACKOFF.saturating_mul(1 << self.tries.min(10)).min(limits::STORE_BACKOFF_MAX);
