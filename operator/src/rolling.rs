@@ -59,9 +59,7 @@ pub async fn pods_of(
         if !pod.owner_references().iter().any(|reference| reference.uid == owner) {
             continue;
         }
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let own = containers.into_iter().find(|container| container.name == names::CONTAINER);
-        found.images.extend(own.and_then(|own| own.image.clone()));
+        found.images.extend(build::own_container(&pod).and_then(|own| own.image.clone()));
         found.uids.push((pod.name_any(), pod.uid().unwrap_or_default()));
         found.pods.extend(seen(&pod, now_s));
     }

@@ -1,8 +1,10 @@
 //! Commands about the cluster.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use ordermill_api::RebalancingPolicy;
+use ordermill_station::limits;
 
-use super::Pages;
+use super::{Pages, values};
 
 /// What can be done with the cluster.
 #[derive(Debug, Subcommand)]
@@ -48,11 +50,12 @@ pub enum ClusterCommand {
     Rebalance,
     /// Change what shards move for by themselves, and how many at once; `status` shows it.
     Rebalancing {
-        /// What for; those of members that are gone or drained always move.
-        #[arg(long, value_enum, required_unless_present = "moves_at_once")]
+        /// What for: the same number of shards at all members, and less load where one is overloaded (load), the same
+        /// number alone (count), or not at all (paused); those of members that are gone or drained always move.
+        #[arg(long, value_parser = values::rebalancing_policy(), required_unless_present = "moves_at_once")]
         policy: Option<RebalancingPolicy>,
         /// How many at once, those of members that are drained included.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=limits::MOVES_AT_ONCE_MAX as i64))]
         moves_at_once: Option<u32>,
     },
     /// Show the store's format and those that each member's build knows, or raise it.
@@ -61,25 +64,4 @@ pub enum ClusterCommand {
         #[arg(long, value_name = "FORMAT")]
         raise: Option<u32>,
     },
-}
-
-/// What shards move for by themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RebalancingPolicy {
-    /// For the same number of shards at all members, and for load where a member is overloaded.
-    Load,
-    /// For the same number of shards alone.
-    Count,
-    /// Not at all.
-    Paused,
-}
-
-impl From<RebalancingPolicy> for ordermill_api::RebalancingPolicy {
-    fn from(policy: RebalancingPolicy) -> Self {
-        match policy {
-            RebalancingPolicy::Load => Self::Load,
-            RebalancingPolicy::Count => Self::Count,
-            RebalancingPolicy::Paused => Self::Paused,
-        }
-    }
 }

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Format;
 
 pub use capacity::CapacityArgs;
-pub use cluster::{ClusterCommand, RebalancingPolicy};
+pub use cluster::ClusterCommand;
 pub use import::{ConvertArgs, CsvArgs, ImportArgs};
 pub use items::{FromCsv, ItemCommand, SetItem};
 pub use migrate::MigrateArgs;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use ordermill_api::{FulfillmentLine, NewLine, PaymentAction, PaymentTerms, Status, Time};
+use ordermill_api::{FulfillmentLine, NewLine, PaymentAction, PaymentTerms, RebalancingPolicy, Status, Time};
 use serde::de::DeserializeOwned;
 
 use crate::money;
@@ -46,6 +46,11 @@ pub fn units(text: &str) -> Result<FulfillmentLine, String> {
 /// RFC 3339, or a date.
 pub fn time(text: &str) -> Result<Time, String> {
     text.parse().or_else(|error: String| format!("{text}T00:00:00Z").parse().map_err(|_| error))
+}
+
+/// What shards move for by themselves.
+pub fn rebalancing_policy() -> impl TypedValueParser<Value = RebalancingPolicy> {
+    words(&["load", "count", "paused"])
 }
 
 /// A status of an order.

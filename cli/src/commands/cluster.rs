@@ -36,7 +36,7 @@ pub(super) async fn run(context: &mut Context, command: ClusterCommand) -> Resul
         ClusterCommand::Split { shard, at } => context.client.split_shard(shard, at).await?,
         ClusterCommand::Rebalance => context.client.rebalance().await?,
         ClusterCommand::Rebalancing { policy, moves_at_once } => {
-            let change = ChangeRebalancing { policy: policy.map(Into::into), moves_at_once };
+            let change = ChangeRebalancing { policy, moves_at_once };
             context.client.change_rebalancing(change).await?
         }
     };

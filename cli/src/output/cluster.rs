@@ -50,7 +50,7 @@ pub fn status(cluster: &Cluster) -> String {
         ("members", cluster.members.to_string()),
         ("shards", cluster.shards.to_string()),
         ("shards moving", cluster.shards_moving.to_string()),
-        ("rebalancing", cluster.rebalancing.policy.as_str().to_owned()),
+        ("rebalancing", word(&cluster.rebalancing.policy)),
         ("moves at once", cluster.rebalancing.moves_at_once.to_string()),
         ("answered by", cluster.answered_by.clone()),
     ])

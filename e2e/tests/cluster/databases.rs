@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ordermill_tests::load::recorded::Recorded;
-use ordermill_tests::process::{Http, Orderctl};
+use ordermill_tests::process::{Http, audit_with};
 use ordermill_tests::tls::Authority;
 use tokio::time::Instant;
 
 use crate::namespace::{Namespace, serves};
-use crate::{AVAILABLE, CHANGED};
+use crate::{AVAILABLE, CHANGED, recovered};
 
 /// Until every shard takes orders again after the only store and the only PD have started anew.
 const STORE_AWAY_MAX: Duration = Duration::from_secs(30);
@@ -59,7 +59,7 @@ impl Own {
             text(authority.pem()),
         ));
         others.apply(OWN);
-        others.says("own", "{.status.conditions[?(@.type=='Available')].status}", "True", AVAILABLE).await;
+        others.available("own", AVAILABLE).await;
         let at = format!("{}:8080", others.get("service/own", "{.spec.clusterIP}").unwrap()).parse().unwrap();
         let http = Http::secured(&format!("https://{host}:8080"), Some(at), authority.pem(), KEY);
         serves(&http).await;
@@ -72,9 +72,8 @@ impl Own {
         let (address, _forwarded) = tokio::task::block_in_place(|| others.forward("service/own"));
         let ca = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(ca.path(), self.authority.pem()).unwrap();
-        let flags = ["audit", "--api-key", KEY, "--ca", ca.path().to_str().unwrap()];
-        let audited = Orderctl::run(&address.replace("http://", "https://"), &flags).await;
-        assert_eq!(audited.code, Some(0), "{}{}", audited.stdout, audited.stderr);
+        let flags = ["--api-key", KEY, "--ca", ca.path().to_str().unwrap()];
+        audit_with(&address.replace("http://", "https://"), &flags).await;
     }
 }
 
@@ -97,10 +96,7 @@ pub(crate) async fn all_start_anew(others: Namespace<'_>, load: &Recorded) {
         .await;
     let since = Instant::now();
     others.settled("own", 1, CHANGED).await;
-    let away = load.away(since).await;
-    let longest = away.values().max().copied().unwrap_or_default();
-    println!("PD and the store started anew: every shard took orders again after {longest:.1?}");
-    assert!(longest <= STORE_AWAY_MAX, "away for {longest:?}: {away:?}");
+    recovered(load, "PD and the store started anew", since, STORE_AWAY_MAX).await;
 }
 
 /// With one policy the volumes go, with the other they stay.

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::databases::Own;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, serves};
 use crate::world::{OPERATOR, ORDERS, OTHERS, World};
 
 /// How long a new cluster may take until it serves.
@@ -56,9 +56,11 @@ async fn orders_flow_through_upgrades_scaling_and_the_loss_of_pods_nodes_and_sto
     orders.apply(FIVE_LINES);
     orders.apply(include_str!("store.yaml"));
     orders.available("five", AVAILABLE).await;
+    serves(&Http::new(&orders.service("five"))).await;
     through_a_forwarded_port_and_the_service(orders).await;
     orders.apply(SHOP);
     orders.available("shop", AVAILABLE).await;
+    serves(&Http::new(&orders.service("shop"))).await;
     orders.settled("shop", MEMBERS, CHANGED).await;
 
     let load = Recorded::start(Http::new(&orders.service("shop")), 4, ordermill_tests::seed()).await;
@@ -108,6 +110,14 @@ async fn undisturbed(load: &Recorded, what: &str, change: impl Future<Output = (
     load.away(Instant::now()).await;
     let failed = load.failed() - before;
     assert_eq!(failed, 0, "{what}: requests had no answer, or were put off:\n  {}", load.failures().join("\n  "));
+}
+
+/// What nobody could hide from clients is over in time: every shard takes orders again that are sent after `since`.
+async fn recovered(load: &Recorded, what: &str, since: Instant, within: Duration) {
+    let away = load.away(since).await;
+    let longest = away.values().max().copied().unwrap_or_default();
+    println!("{what}: every shard took orders again after {:.1} s: {away:.1?}", longest.as_secs_f64());
+    assert!(longest <= within, "{what}: away for {longest:?}, {within:?} are the most");
 }
 
 /// The end of a load: what clients were told is consistent, with each other and with what is there.

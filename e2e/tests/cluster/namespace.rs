@@ -80,10 +80,9 @@ impl Namespace<'_> {
         (format!("http://{address}"), Forward { child, _said: said })
     }
 
-    /// Waits until a cluster says of itself that it serves, and its Service leads to it.
+    /// Waits until a cluster says of itself that it serves.
     pub(crate) async fn available(&self, name: &str, within: Duration) {
         self.says(name, "{.status.conditions[?(@.type=='Available')].status}", "True", within).await;
-        serves(&Http::new(&self.service(name))).await;
     }
 
     /// Waits until a cluster has something at a path.

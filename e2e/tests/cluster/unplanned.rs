@@ -6,7 +6,7 @@ use ordermill_tests::load::recorded::Recorded;
 use tokio::time::Instant;
 
 use crate::namespace::Namespace;
-use crate::{CHANGED, MEMBERS};
+use crate::{CHANGED, MEMBERS, recovered};
 
 /// Until every shard takes orders again after a pod was killed.
 const POD_AWAY_MAX: Duration = Duration::from_secs(15);
@@ -41,11 +41,4 @@ pub(crate) async fn killed_node(orders: Namespace<'_>, load: &Recorded) {
     tokio::task::block_in_place(|| world.cluster.start_node(&world.tools, 2).unwrap());
     orders.settled("shop", MEMBERS, CHANGED).await;
     println!("the node is back with its members after {:.1} s", back.elapsed().as_secs_f64());
-}
-
-async fn recovered(load: &Recorded, what: &str, since: Instant, within: Duration) {
-    let away = load.away(since).await;
-    let longest = away.values().max().copied().unwrap_or_default();
-    println!("{what}: every shard took orders again after {:.1} s: {away:.1?}", longest.as_secs_f64());
-    assert!(longest <= within, "{what}: away for {longest:?}, {within:?} are the most");
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use twox_hash::XxHash3_64;
 
 pub use self::databases::joins;
-pub use self::pods::speaks_tls;
+pub use self::pods::{own_container, speaks_tls};
 use crate::validate::Cluster;
 
 /// The annotation with the hash of what was built: a field that is built no longer shows there.

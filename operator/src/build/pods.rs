@@ -162,11 +162,14 @@ fn environment(cluster: &Cluster) -> Vec<EnvVar> {
     environment
 }
 
+/// The server's own container in a member's pod.
+pub fn own_container(pod: &Pod) -> Option<&Container> {
+    pod.spec.iter().flat_map(|spec| &spec.containers).find(|container| container.name == names::CONTAINER)
+}
+
 /// Whether a member's pod was built to speak TLS to clients.
 pub fn speaks_tls(pod: &Pod) -> bool {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let own = containers.into_iter().find(|container| container.name == names::CONTAINER);
-    let probe = own.and_then(|own| own.readiness_probe.as_ref()?.http_get.as_ref()?.scheme.as_deref());
+    let probe = own_container(pod).and_then(|own| own.readiness_probe.as_ref()?.http_get.as_ref()?.scheme.as_deref());
     probe == Some("HTTPS")
 }
 

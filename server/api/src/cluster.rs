@@ -61,17 +61,6 @@ pub enum RebalancingPolicy {
     Paused,
 }
 
-impl RebalancingPolicy {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Load => "load",
-            Self::Count => "count",
-            Self::Paused => "paused",
-        }
-    }
-}
-
 /// How much may change by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rebalancing {

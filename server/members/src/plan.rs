@@ -5,10 +5,10 @@
 //!
 //! In this order: shards without an owner get one, all at once. Then as many moves as may be under way:
 //! draining members are emptied. While shards of a member that is gone are being taken over, that is all:
-//! nothing moves for balance, and nothing ever where that is paused. Otherwise the number of shards of any two members is made to differ by one
-//! at most; then a hot shard leaves an overloaded member, alone or in exchange for a cold one, if that takes
-//! enough off the highest load. Levelling by load never unbalances the numbers, so the two cannot work
-//! against each other.
+//! nothing moves for balance, and nothing ever where that is paused. Otherwise the number of shards of any
+//! two members is made to differ by one at most; then a hot shard leaves an overloaded member, alone or in
+//! exchange for a cold one, if that takes enough off the highest load. Levelling by load never unbalances
+//! the numbers, so the two cannot work against each other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -342,6 +342,7 @@ impl Request {
             4 => Self::Move { shard: ShardId(shard), to: member },
             5 => Self::Rebalance,
             6 => Self::RaiseFormat(format),
+            8 => Self::Split { shard: ShardId(shard), at: at.map(u16::try_from).transpose().ok()? },
             9 => {
                 // Another one of a later build cannot be carried out.
                 let levelling = match levelling {
@@ -350,7 +351,6 @@ impl Request {
                 };
                 Self::Rebalancing { levelling, moves_at_once }
             }
-            8 => Self::Split { shard: ShardId(shard), at: at.map(u16::try_from).transpose().ok()? },
             _ => return None,
         })
     }

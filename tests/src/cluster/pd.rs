@@ -75,7 +75,7 @@ const LOGICAL_BITS: u32 = 18;
 
 impl Pd {
     pub(super) fn new(endpoints: Vec<String>) -> Self {
-        let http = crate::process::client_builder().no_proxy().build().expect("a client can be made");
+        let http = crate::process::client_builder().build().expect("a client can be made");
         Self { endpoints, http }
     }
 

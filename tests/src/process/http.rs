@@ -63,11 +63,11 @@ pub fn problem(answer: &Answer) -> ProblemKind {
     kind
 }
 
-/// A client in the making, which believes nobody's certificate.
+/// A client in the making, which believes nobody's certificate and knows no proxy.
 pub fn client_builder() -> ClientBuilder {
     // A second time it has been named already.
     let _ = ring::default_provider().install_default();
-    reqwest::Client::builder().tls_certs_only([])
+    reqwest::Client::builder().no_proxy().tls_certs_only([])
 }
 
 impl Http {
@@ -95,7 +95,7 @@ impl Http {
     }
 
     fn made(bases: &[String], client: ClientBuilder) -> Self {
-        let client = client.no_proxy().tcp_nodelay(true).build().expect("a client can be made");
+        let client = client.tcp_nodelay(true).build().expect("a client can be made");
         Self { client, bases: bases.to_vec(), next: Arc::default() }
     }
 

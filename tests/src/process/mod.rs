@@ -28,7 +28,7 @@ pub use everything::Everything;
 pub use forger::Forger;
 pub use gate::Gate;
 pub use http::{Answer, Http, client_builder, problem};
-pub use orderctl::{Orderctl, audit};
+pub use orderctl::{Orderctl, audit, audit_with};
 pub use raw::{Raw, RawAnswers};
 pub use server::{Server, Settings};
 

@@ -150,7 +150,12 @@ impl Orderctl {
 ///
 /// When it is not.
 pub async fn audit(server: &str) -> serde_json::Value {
-    let ended = Orderctl::run(server, &["audit"]).await;
+    audit_with(server, &[]).await
+}
+
+/// The same with further flags, as for a server that asks who one is.
+pub async fn audit_with(server: &str, flags: &[&str]) -> serde_json::Value {
+    let ended = Orderctl::run(server, &[&["audit"], flags].concat()).await;
     assert_eq!(ended.code, Some(0), "the audit is not clean:\n{}{}", ended.stdout, ended.stderr);
     ended.json().remove(0)
 }

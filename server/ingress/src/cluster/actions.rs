@@ -4,9 +4,9 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
 use ordermill_api as api;
 use ordermill_routing::administration::{Incarnation, Levelling, Request as Change};
-
 use ordermill_station::limits;
 
 use crate::call::Administrator;
@@ -18,6 +18,13 @@ use crate::{answer, body, path, wire};
 async fn carry_out(call: &Administrator, change: Change) -> Result<Response, Failure> {
     let map_version = call.router().administrate(change).await?;
     Ok(answer::of(StatusCode::OK, &api::ClusterChange { map_version }))
+}
+
+/// The body of a request that names nothing else.
+async fn told(call: &Administrator, request: Request<Body>) -> Result<Bytes, Failure> {
+    let (head, body) = request.into_parts();
+    Query::of(&head.uri).check()?;
+    body::read(&call.app, &head.headers, body).await
 }
 
 async fn of_member(
@@ -138,9 +145,7 @@ pub(crate) async fn split_shard(call: Administrator, request: Request<Body>) -> 
         responses((status = 200, description = "It was taken on", body = api::ClusterChange), refusals::Changes),
 )]
 pub(crate) async fn rebalance(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
-    let (head, body) = request.into_parts();
-    Query::of(&head.uri).check()?;
-    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let bytes = told(&call, request).await?;
     body::parse_or_empty::<wire::Nothing>(&bytes)?;
     carry_out(&call, Change::Rebalance).await
 }
@@ -158,9 +163,7 @@ pub(crate) async fn rebalance(call: Administrator, request: Request<Body>) -> Re
         responses((status = 200, description = "It is so", body = api::ClusterChange), refusals::Changes),
 )]
 pub(crate) async fn change_rebalancing(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
-    let (head, body) = request.into_parts();
-    Query::of(&head.uri).check()?;
-    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let bytes = told(&call, request).await?;
     let wanted: wire::ChangeRebalancing<'_> = body::parse(&bytes)?;
     let levelling = wanted.policy.map(|policy| match &*policy {
         "load" => Ok(Levelling::Load),
@@ -194,9 +197,7 @@ pub(crate) async fn change_rebalancing(call: Administrator, request: Request<Bod
         responses((status = 200, description = "The store is in that format", body = api::FormatChange), refusals::Changes),
 )]
 pub(crate) async fn raise_format(call: Administrator, request: Request<Body>) -> Result<Response, Failure> {
-    let (head, body) = request.into_parts();
-    Query::of(&head.uri).check()?;
-    let bytes = body::read(&call.app, &head.headers, body).await?;
+    let bytes = told(&call, request).await?;
     let wanted: wire::RaiseFormat<'_> = body::parse(&bytes)?;
     let known = u32::try_from(wanted.format.0).ok().filter(|format| *format > 0);
     let format = known.ok_or_else(|| Failure::invalid("format", "is a number of 1 to 4294967295"))?;
