@@ -243,8 +243,11 @@ impl<'a> Pd<'a> {
         self.asker.post(TO, &format!("{}/schedulers", self.base), Some(&body)).await.map(drop)
     }
 
-    /// Lets a store lead again.
+    /// Lets a store lead again, unless it may already: whoever comes after one that was ended just then does not do it twice.
     pub async fn let_lead(&self, store: u64) -> Result<(), Error> {
+        if !self.evicting().await?.contains(&store) {
+            return Ok(());
+        }
         match self.asker.delete(TO, &format!("{}/schedulers/{EVICTING}-{store}", self.base)).await {
             Err(error) if error.is_gone() => Ok(()),
             answer => answer.map(drop),
