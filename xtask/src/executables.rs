@@ -5,11 +5,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::run;
+
+/// The longest that the tests of one executable may take: three times as long as the slowest.
+const LONGEST: Duration = Duration::from_mins(35);
 
 /// A test target, built.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ pub(crate) fn run(
         println!("     Running {} of {}", executable.target, executable.package);
         let mut command = executable.command();
         prepare(&mut command);
-        run::check(command)?;
+        run::check_within(command, LONGEST)?;
     }
     Ok(())
 }

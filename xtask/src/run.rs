@@ -1,9 +1,10 @@
 //! Running other programs from the root of the workspace.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{executables, peers, servers};
 
@@ -30,11 +31,31 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
 /// Runs a command and fails when it does.
 pub(crate) fn check(mut command: Command) -> Result<()> {
     let shown = format!("{command:?}");
-    let status = command.status().with_context(|| format!("{shown} cannot be started"))?;
-    if !status.success() {
-        bail!("{shown} failed: {status}");
-    }
+    succeeded(&shown, command.status().with_context(|| format!("{shown} cannot be started"))?)
+}
+
+fn succeeded(shown: &str, status: ExitStatus) -> Result<()> {
+    ensure!(status.success(), "{shown} failed: {status}");
     Ok(())
+}
+
+/// The same, which ends a command that takes too long and says so. Whom it has started is not ended with it.
+#[expect(clippy::disallowed_methods, reason = "a chore may wait, and look at the clock")]
+pub(crate) fn check_within(mut command: Command, longest: Duration) -> Result<()> {
+    let shown = format!("{command:?}");
+    let begun = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("{shown} cannot be started"))?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return succeeded(&shown, status);
+        }
+        if begun.elapsed() > longest {
+            child.kill()?;
+            child.wait()?;
+            bail!("{shown} was ended: it had not come to its end after {} min", longest.as_secs() / 60);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Runs cargo.

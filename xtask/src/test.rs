@@ -125,12 +125,14 @@ pub(crate) fn run(fast: bool, tikv: bool, only: Option<&str>, servers: &Argument
         let begun = Instant::now();
         let result = suite(servers);
         times.push((name, begun.elapsed()));
-        if result.is_err() {
-            eprintln!("==> {name} failed after {:.0?}", begun.elapsed());
-            return result;
-        }
+        // To the other stream: the last lines of this one stay the test runners' own.
+        eprintln!(
+            "==> {name} {} after {} s",
+            if result.is_ok() { "passed" } else { "failed" },
+            begun.elapsed().as_secs()
+        );
+        result?;
     }
-    // To the other stream: the last lines of this one stay the test runners' own.
     for (name, time) in times {
         eprintln!("==> {name}: {} s", time.as_secs());
     }
