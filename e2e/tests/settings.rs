@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 fn file(spec: Value) -> String {
     let mut cluster = OrderCluster::new("shop", serde_json::from_value(spec).unwrap());
     cluster.metadata.uid = Some("1".to_owned());
-    let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() };
+    let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned(), monitors: None };
     let built = build::objects(&validate(&cluster, &Running::default(), &defaults).unwrap(), Stage::ALL);
     let settings = built.iter().find(|object| object.resource.kind == "ConfigMap").unwrap();
     settings.body["data"]["ordermill.toml"].as_str().unwrap().to_owned()

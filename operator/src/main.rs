@@ -35,7 +35,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Watch OrderClusters and run them.
-    Run(Run),
+    Run(Box<Run>),
     /// Print the CRD.
     Crd,
 }
@@ -71,6 +71,20 @@ struct Run {
     #[arg(long, env = "ORDERMILL_OPERATOR_VERSION", value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
     version_default: String,
 
+    /// Make no PodMonitors, even where Prometheus' operator is installed
+    #[arg(long, env = "ORDERMILL_OPERATOR_NO_POD_MONITORS")]
+    no_pod_monitors: bool,
+
+    /// Labels of PodMonitors, by which a Prometheus selects them, with commas between them
+    #[arg(
+        long,
+        env = "ORDERMILL_OPERATOR_POD_MONITOR_LABELS",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        value_parser = label
+    )]
+    pod_monitor_labels: Vec<(String, String)>,
+
     /// Call PD and members through this HTTP proxy, for an operator that runs outside of the cluster
     #[arg(long, env = "ORDERMILL_OPERATOR_PROXY", value_name = "URL")]
     proxy: Option<String>,
@@ -80,10 +94,15 @@ struct Run {
     log_filter: String,
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a label is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Task::Run(settings) => run(settings).await,
+        Task::Run(settings) => run(*settings).await,
         Task::Crd => {
             use std::io::Write as _;
             Ok(std::io::stdout().write_all(manifest::yaml(&manifest::crd()).as_bytes())?)
@@ -154,7 +173,11 @@ async fn run(settings: Run) -> anyhow::Result<()> {
             clock,
             memory: Memory::default(),
             asker: Asker::new(settings.proxy.as_deref(), tenure).context("the proxy is none")?,
-            defaults: Defaults { repository: settings.repository, version: settings.version_default },
+            defaults: Defaults {
+                repository: settings.repository,
+                version: settings.version_default,
+                monitors: (!settings.no_pod_monitors).then(|| settings.pod_monitor_labels.into_iter().collect()),
+            },
         };
         let run = |(one, pulse)| controller::run(watching.clone(), one, context.clone(), pulse);
         let loops = namespaces.into_iter().map(run);

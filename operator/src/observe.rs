@@ -27,6 +27,12 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What of it names `uid` as its controller.
+    fn owned(mut self, uid: &str) -> Self {
+        self.objects.retain(|live| owned_by(&live.object, uid));
+        self
+    }
+
     /// The StatefulSet of that name, if it is there and can be read.
     pub fn stateful_set(&self, name: &str) -> Option<StatefulSet> {
         let live =
@@ -56,16 +62,25 @@ impl Observed {
 /// Reads it; only what names `uid` as its controller.
 pub async fn observe(client: &Client, namespace: &str, name: &str, uid: &str) -> kube::Result<Observed> {
     let selected = ListParams::default().labels(&names::owned(name));
-    let reads = build::kinds().map(|resource| {
-        let selected = &selected;
-        async move {
-            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-            let list = api.list(selected).await?;
-            Ok::<_, kube::Error>(list.items.into_iter().map(move |object| Live { resource: resource.clone(), object }))
-        }
-    });
-    let objects = futures::future::try_join_all(reads).await?.into_iter().flatten();
-    Ok(Observed { objects: objects.filter(|live| owned_by(&live.object, uid)).collect() })
+    let reads = build::kinds().map(|kind| read(client, namespace, &selected, kind));
+    let found = futures::future::try_join_all(reads).await?;
+    Ok(Observed { objects: found.into_iter().flat_map(|found| found.objects).collect() }.owned(uid))
+}
+
+/// The same of PodMonitors alone; None where there is no such kind.
+pub async fn monitors(client: &Client, namespace: &str, name: &str, uid: &str) -> kube::Result<Option<Observed>> {
+    match read(client, namespace, &ListParams::default().labels(&names::owned(name)), build::monitor_kind()).await {
+        Ok(found) => Ok(Some(found.owned(uid))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read(client: &Client, namespace: &str, selected: &ListParams, kind: ApiResource) -> kube::Result<Observed> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
+    let list = api.list(selected).await?;
+    let objects = list.items.into_iter().map(|object| Live { resource: kind.clone(), object });
+    Ok(Observed { objects: objects.collect() })
 }
 
 /// Whether an object names `uid` as its controller.

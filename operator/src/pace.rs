@@ -47,7 +47,7 @@ mod tests {
         });
         let mut cluster = OrderCluster::new("shop", serde_json::from_value(spec).unwrap());
         cluster.metadata.uid = Some("1".to_owned());
-        let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() };
+        let defaults = Defaults { repository: "ordermill".to_owned(), version: "1".to_owned(), monitors: None };
         validate(&cluster, &Running::default(), &defaults).unwrap()
     }
 

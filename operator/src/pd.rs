@@ -25,6 +25,8 @@ pub struct Seen {
     pub stores: Vec<Store>,
     /// How many copies of a row there are to be; not known before there is a store.
     pub copies: Option<i32>,
+    /// The labels of stores by which copies are kept apart, the widest first.
+    pub levels: Vec<String>,
 }
 
 /// A store, as PD sees it.
@@ -42,6 +44,8 @@ pub struct Store {
     pub regions: u64,
     /// Those of them that it leads.
     pub leaders: u64,
+    /// What PD was told of where it is.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Store {
@@ -101,6 +105,14 @@ struct Meta {
     id: u64,
     address: String,
     state_name: String,
+    #[serde(default)]
+    labels: Vec<StoreLabel>,
+}
+
+#[derive(Deserialize)]
+struct StoreLabel {
+    key: String,
+    value: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -141,6 +153,9 @@ struct Rates {
 struct Replication {
     #[serde(rename = "max-replicas")]
     max_replicas: i32,
+    /// With commas between them.
+    #[serde(rename = "location-labels", default)]
+    location_labels: String,
 }
 
 /// PD at an address.
@@ -172,20 +187,33 @@ impl<'a> Pd<'a> {
             Ok(stores) => stores.stores,
             // No store has made itself known yet.
             Err(Error::Refused { body, .. }) if body.contains("not bootstrapped") => {
-                return Ok(Seen { members, leader, stores: Vec::new(), copies: None });
+                return Ok(Seen { members, leader, ..Seen::default() });
             }
             Err(error) => return Err(error),
         };
         let mut stores: Vec<Store> = stores.into_iter().map(store).collect();
         stores.sort_by_key(|store| store.id);
-        let copies = self.asker.read::<Replication>(TO, &url("config/replicate")).await?.max_replicas;
-        Ok(Seen { members, leader, stores, copies: Some(copies) })
+        let replication = self.asker.read::<Replication>(TO, &url("config/replicate")).await?;
+        let levels = replication.location_labels.split(',').filter(|level| !level.is_empty()).map(str::to_owned);
+        Ok(Seen { members, leader, stores, copies: Some(replication.max_replicas), levels: levels.collect() })
     }
 
     /// Sets how many copies of a row there are to be.
     pub async fn keep_copies(&self, copies: i32) -> Result<(), Error> {
         let body = json!({"max-replicas": copies});
         self.asker.post(TO, &format!("{}/config/replicate", self.base), Some(&body)).await.map(drop)
+    }
+
+    /// Sets the labels of stores by which copies are kept apart, the widest first.
+    pub async fn keep_apart(&self, levels: &[&str]) -> Result<(), Error> {
+        let body = json!({"location-labels": levels.join(",")});
+        self.asker.post(TO, &format!("{}/config/replicate", self.base), Some(&body)).await.map(drop)
+    }
+
+    /// Says where a store is.
+    pub async fn place(&self, store: u64, labels: &BTreeMap<String, String>) -> Result<(), Error> {
+        let url = format!("{}/store/{store}/label", self.base);
+        self.asker.post(TO, &url, Some(&json!(labels))).await.map(drop)
     }
 
     /// How many regions lack a copy, or have one that does not answer.
@@ -286,6 +314,7 @@ fn store(info: StoreInfo) -> Store {
         used: used as u8,
         regions: info.status.region_count,
         leaders: info.status.leader_count,
+        labels: info.store.labels.into_iter().map(|label| (label.key, label.value)).collect(),
     }
 }
 
@@ -322,7 +351,7 @@ mod tests {
     fn a_store_is_called_by_its_pod() {
         let pod = |address: &str| {
             let info = StoreInfo {
-                store: Meta { id: 1, address: address.to_owned(), state_name: "Up".to_owned() },
+                store: Meta { id: 1, address: address.to_owned(), state_name: "Up".to_owned(), labels: Vec::new() },
                 status: Status { capacity: "10GiB".to_owned(), available: "7.4GiB".to_owned(), ..Status::default() },
             };
             let store = store(info);

@@ -19,7 +19,7 @@ use crate::observe::Observed;
 use crate::pd::{Pd, Seen};
 use crate::scaling::Memory;
 use crate::status::{self, Facts};
-use crate::validate::{self, Defaults, Refusal};
+use crate::validate::{self, Cluster, Defaults, Refusal};
 use crate::{MANAGER, advance, apply, build, limits, observe, regions, rolling, stage, stores};
 
 /// Why a reconciliation has to be tried again.
@@ -119,6 +119,9 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
                 if let Some(plan) = &plan {
                     plan.restart(cluster, context).await.map_err(Box::new)?;
                 }
+                if let Err(error) = keep_monitor(&next.cluster, context).await {
+                    tracing::warn!(name, %error, "Prometheus is not told what to scrape");
+                }
             }
             (taken(&applied), applied)
         }
@@ -145,6 +148,15 @@ async fn whole(cluster: &OrderCluster, context: &Context) -> Result<Duration, Er
     noted.tell(status, context).await?;
     applied?;
     Ok(next)
+}
+
+/// What Prometheus scrapes, where its operator is installed. Whatever goes wrong with it is no reason to leave anything else.
+async fn keep_monitor(cluster: &Cluster, context: &Context) -> Result<(), Error> {
+    let (client, namespace, uid) = (&context.client, &cluster.namespace, &cluster.owner.uid);
+    let observed = observe::monitors(client, namespace, &cluster.name, uid).await.map_err(Box::new)?;
+    let Some(mut observed) = observed else { return Ok(()) };
+    let built: Vec<_> = build::monitor(cluster).into_iter().collect();
+    Ok(apply::apply(client, namespace, uid, &built, &mut observed).await?)
 }
 
 /// How PD and TiKV are, where the operator runs them and has begun to.

@@ -31,6 +31,8 @@ pub fn watched() -> Vec<PolicyRule> {
         rule("networking.k8s.io", &["networkpolicies"], OWNED),
         // The only kind that a cluster can have and then not: a single member has no budget.
         rule("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
+        // Where Prometheus' operator is installed; not watched, as there may be no such kind.
+        rule("monitoring.coreos.com", &["podmonitors"], &["get", "list", "create", "patch", "delete"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]
 }

@@ -20,8 +20,21 @@ use crate::validate::Cluster;
 pub struct Pods {
     /// What decisions are made by, by their numbers.
     pub pods: Vec<Pod>,
+    /// Where they are.
+    pub places: Vec<Place>,
     uids: Vec<(String, String)>,
     images: BTreeSet<String>,
+}
+
+/// Where a pod is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pod.
+    pub pod: String,
+    /// Its node, once it has one.
+    pub node: Option<String>,
+    /// The zone of that, where Kubernetes tells it to pods.
+    pub zone: Option<String>,
 }
 
 impl Pods {
@@ -61,6 +74,11 @@ pub async fn pods_of(
         }
         found.images.extend(build::own_container(&pod).and_then(|own| own.image.clone()));
         found.uids.push((pod.name_any(), pod.uid().unwrap_or_default()));
+        found.places.push(Place {
+            pod: pod.name_any(),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            zone: pod.labels().get(names::ZONE).cloned(),
+        });
         found.pods.extend(seen(&pod, now_s));
     }
     found.pods.sort_by_key(|pod| pod.ordinal);

@@ -72,6 +72,8 @@ pub fn look_again(cluster: &OrderCluster, status: &OrderClusterStatus) -> Durati
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::pd::Store;
 
@@ -83,6 +85,7 @@ mod tests {
             used: 0,
             regions: 0,
             leaders: 0,
+            labels: BTreeMap::new(),
         };
         let mut stores: Vec<Store> = (0..up).map(|id| store(id, "Up")).collect();
         stores.push(store(9, "Tombstone"));
@@ -91,6 +94,7 @@ mod tests {
             leader: Some("shop-pd-0".to_owned()),
             stores,
             copies: Some(3),
+            levels: Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod databases;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -13,13 +15,15 @@ pub use self::databases::{Databases, Part};
 use crate::build::names;
 use crate::crd::{OrderCluster, OrderClusterSpec};
 
-/// The image of members that name none.
+/// What holds for every cluster that does not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// Its name without a tag.
+    /// The image of members, without a tag.
     pub repository: String,
-    /// The tag for new clusters.
+    /// Its tag for new clusters.
     pub version: String,
+    /// The labels of PodMonitors; None: there are to be none.
+    pub monitors: Option<BTreeMap<String, String>>,
 }
 
 /// A resource that can be built.
@@ -41,6 +45,8 @@ pub struct Cluster {
     pub partition: i32,
     /// PD and TiKV, where the operator runs them.
     pub databases: Option<Databases>,
+    /// The labels of its PodMonitor; None: it has none.
+    pub monitors: Option<BTreeMap<String, String>>,
 }
 
 /// What runs already: the images that were built into StatefulSets before.
@@ -92,6 +98,7 @@ pub fn validate(cluster: &OrderCluster, running: &Running, defaults: &Defaults) 
         spec,
         image,
         overlay,
+        monitors: defaults.monitors.clone(),
     })
 }
 
@@ -171,7 +178,7 @@ mod tests {
     }
 
     fn defaults() -> Defaults {
-        Defaults { repository: "registry/ordermill".to_owned(), version: "2".to_owned() }
+        Defaults { repository: "registry/ordermill".to_owned(), version: "2".to_owned(), monitors: None }
     }
 
     #[test]

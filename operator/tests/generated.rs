@@ -90,8 +90,17 @@ fn what_is_built_is_as_committed() {
         let mut cluster: OrderCluster = serde_saphyr::from_str(&fs::read_to_string(&input).unwrap()).unwrap();
         cluster.metadata.namespace = Some("orders".to_owned());
         cluster.metadata.uid = Some("00000000-0000-0000-0000-000000000001".to_owned());
-        let defaults = Defaults { repository: "ghcr.io/ordermill/ordermill".to_owned(), version: "0.1.0".to_owned() };
-        let build = || build::objects(&validate(&cluster, &Running::default(), &defaults).unwrap(), Stage::ALL);
+        let defaults = Defaults {
+            repository: "ghcr.io/ordermill/ordermill".to_owned(),
+            version: "0.1.0".to_owned(),
+            monitors: Some([("release".to_owned(), "prometheus".to_owned())].into()),
+        };
+        let build = || {
+            let valid = validate(&cluster, &Running::default(), &defaults).unwrap();
+            let mut built = build::objects(&valid, Stage::ALL);
+            built.extend(build::monitor(&valid));
+            built
+        };
         let built = build();
         assert_eq!(built, build(), "built twice, differs");
         let fresh: String = built.iter().map(|object| format!("---\n{}", manifest::yaml(&object.body))).collect();

@@ -114,7 +114,7 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
 }
 
 /// The environment that tells the tests what to start.
-pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 6]> {
+pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 7]> {
     Ok([
         ("ORDERMILL_KUBE_APISERVER", servers::path(&API_SERVER)?),
         ("ORDERMILL_KUBE_CONTROLLER_MANAGER", servers::path(&CONTROLLERS)?),
@@ -122,7 +122,15 @@ pub(crate) fn environment() -> Result<[(&'static str, PathBuf); 6]> {
         ("ORDERMILL_STORES", servers::path(&STORES)?),
         ("ORDERMILL_ETCD", etcd()?),
         ("ORDERMILL_PROMTOOL", promtool()?),
+        ("ORDERMILL_POD_MONITORS", pod_monitors()?),
     ])
+}
+
+/// The CRD of PodMonitors: the kind without the operator whose it is.
+fn pod_monitors() -> Result<PathBuf> {
+    let module = "github.com/prometheus-operator/prometheus-operator";
+    let sources = servers::sources("e2e/servers/prometheus-operator", module)?;
+    Ok(sources.join("example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"))
 }
 
 /// The system's etcd; installed first where that can be done.

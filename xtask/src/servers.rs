@@ -128,6 +128,26 @@ pub(crate) fn path(server: &Server) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Where the sources of a Go module are that one of the checkout requires; fetched first if they are not there.
+pub(crate) fn sources(module: &str, path: &str) -> Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Fetched {
+        dir: PathBuf,
+    }
+    check_go()?;
+    let mut go = Command::new("go");
+    // The sums that are committed have to do here as well.
+    go.current_dir(run::root().join(module)).env("GOWORK", "off").env("GOFLAGS", "-mod=readonly");
+    let output = go.args(["mod", "download", "-json", path]).output().context("go cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{path} cannot be fetched: {said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let fetched: Fetched = serde_json::from_str(&said).with_context(|| format!("where {path} is: {said}"))?;
+    Ok(fetched.dir)
+}
+
 /// Where servers are kept that were built or installed for the tests.
 pub(crate) fn cache() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

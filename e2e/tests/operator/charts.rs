@@ -43,8 +43,14 @@ async fn charts_are_installed_upgraded_and_removed_and_the_crd_outlives_its_char
     let rendered = helm(&control_plane, &monitored).unwrap();
     assert_eq!(
         (rendered.matches("kind: PrometheusRule").count(), rendered.matches("kind: PodMonitor").count()),
-        (1, 2)
+        (1, 1)
     );
+    let labels = |arguments: &[&str]| {
+        let rendered = helm(&control_plane, &[&["template", "x", "ordermill"], arguments].concat()).unwrap();
+        ["--pod-monitor-labels=release=prometheus", "--no-pod-monitors"].map(|argument| rendered.contains(argument))
+    };
+    assert_eq!(labels(&["--set", "monitoring.labels.release=prometheus"]), [true, false]);
+    assert_eq!(labels(&["--set", "monitoring.enabled=false"]), [false, true]);
 
     helm(&control_plane, &["install", "ordermill-crds", "ordermill-crds"]).unwrap();
     let notes = helm(&control_plane, &["install", "ordermill", "ordermill"]).unwrap();

@@ -1,7 +1,6 @@
 //! An operator that is killed at every step of an upgrade and of a store that leaves, and one that stood still.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use kube::ResourceExt as _;
 use kube::runtime::events::{Recorder, Reporter};
@@ -18,7 +17,7 @@ use ordermill_station::clock;
 use serde_json::json;
 
 use crate::stores::{begin_with, spec, told};
-use crate::world::{Members, ORDERS, World};
+use crate::world::{ORDERS, World};
 use crate::{apply, cluster};
 
 /// More lives than all the changes need: steps that undo or repeat each other would go on for ever.
@@ -26,8 +25,7 @@ const LIVES_MAX: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_after_each_change_that_it_makes_the_next_one_goes_on_until_all_is_done() {
-    let (mut control_plane, world, proxy) = World::start().await;
-    proxy.otherwise(Arc::new(Members::default()).answers());
+    let (mut control_plane, world, proxy) = World::start_with_members().await;
     let operator = Operator::start_through(&control_plane, "first", &proxy);
     let mut asked = spec(4, "");
     asked["image"] = json!("ordermill:1");
@@ -67,7 +65,7 @@ async fn killed_after_each_change_that_it_makes_the_next_one_goes_on_until_all_i
             clock: clock::System::shared(),
             memory: Memory::default(),
             asker: Asker::new(Some(&proxy.url()), Tenure::endless()).unwrap(),
-            defaults: Defaults { repository: "ordermill".to_owned(), version: "1".to_owned() },
+            defaults: Defaults { repository: "ordermill".to_owned(), version: "1".to_owned(), monitors: None },
         };
         tokio::select! {
             () = controller::run(client.clone(), None, context, Pulse::new(clock::System::shared())) => panic!("the loop has ended"),

@@ -13,7 +13,7 @@ use ordermill_operator::{OrderCluster, rights};
 use serde_json::{Value, json};
 
 use crate::world::{Members, ORDERS, World};
-use crate::{apply, cluster, install, install_as};
+use crate::{apply, cluster, install, install_as, install_pod_monitors};
 
 const OTHERS: &str = "others";
 
@@ -34,6 +34,7 @@ async fn clusters_are_made_left_alone_changed_suspended_and_deleted() {
         namespace(&client, name).await;
     }
     install(&client).await;
+    install_pod_monitors(&client).await;
     Operator::grant(&client, &[]).await;
     let world = World { client: client.clone() };
 
@@ -57,6 +58,7 @@ async fn clusters_are_made_left_alone_changed_suspended_and_deleted() {
         "ConfigMap/shop-settings",
         "NetworkPolicy/shop",
         "PodDisruptionBudget/shop",
+        "PodMonitor/shop",
         "Service/shop-peers",
         "Service/shop",
         "ServiceAccount/shop",

@@ -13,12 +13,13 @@ mod scaling;
 mod stores;
 mod upgrades;
 mod world;
+mod zones;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::{Client, Resource};
-use ordermill_e2e::until;
+use ordermill_e2e::{until, variable};
 use ordermill_operator::OrderCluster;
 use serde_json::{Value, json};
 
@@ -48,6 +49,17 @@ async fn install_as(client: &Client, crd: &Value) {
     // Established says that it will be served in a moment.
     let clusters: Api<OrderCluster> = Api::all(client.clone());
     until("OrderClusters are served", async || clusters.list(&kube::api::ListParams::default()).await.ok()).await;
+}
+
+/// Installs the kind of Prometheus' operator, without that.
+async fn install_pod_monitors(client: &Client) {
+    let text = std::fs::read_to_string(variable("ORDERMILL_POD_MONITORS")).unwrap();
+    let crd: Value = serde_saphyr::from_str(&text).unwrap();
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = crd["metadata"]["name"].as_str().unwrap();
+    api.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&crd)).await.unwrap();
+    let api: Api<kube::api::DynamicObject> = Api::all_with(client.clone(), &ordermill_operator::build::monitor_kind());
+    until("PodMonitors are served", async || api.list(&kube::api::ListParams::default()).await.ok()).await;
 }
 
 /// A resource as a user writes it.

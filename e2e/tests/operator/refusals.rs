@@ -52,6 +52,8 @@ fn impossible() -> Vec<(Value, &'static str)> {
         (managed(json!({"tikv": {"replicas": 2}})), "or, for trying out, allowUnsafeReplicas: true"),
         (managed(json!({"pd": {"replicas": 1}})), "nothing is stored while one is away: give pd.replicas 3 or more"),
         (managed(json!({"pd": {"replicas": 4}})), "pd.replicas is 1, 3, 5 or 7"),
+        (managed(json!({"zones": ["a", "b"]})), "of two zones one has two of the three copies of a row"),
+        (managed(json!({"zones": ["a", "b", "a"]})), "zones names a zone twice"),
         (
             json!({"settings": {"journalRetention": "a day"}}),
             "journalRetention is a length of time, as in 90m, 24h or 7d",
@@ -88,6 +90,12 @@ fn dangerous() -> Vec<(&'static str, Value, Value, &'static str)> {
             managed(json!({})),
             managed(json!({"pd": {"volume": {"size": "20Gi"}}})),
             "the volumes of PD and TiKV cannot be changed",
+        ),
+        (
+            "zones",
+            managed(json!({"zones": ["a", "b", "c"]})),
+            managed(json!({"zones": ["a", "b", "d"]})),
+            "a zone cannot be taken away",
         ),
         ("id", json!({"storage": tikv(one)}), json!({"storage": tikv(two)}), "clusterId cannot be changed"),
     ]

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use ordermill_e2e::{ControlPlane, LONG, Life, Operator, Process, Proxy, free_port, until, variable};
+use ordermill_e2e::{LONG, Life, Operator, Process, Proxy, free_port, until, variable};
 use ordermill_operator::OrderCluster;
 use ordermill_operator::ask::Asker;
 use ordermill_operator::crd::StoreStatus;
@@ -20,7 +19,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::databases::{arguments, config};
-use crate::world::{Members, ORDERS, World};
+use crate::world::{ORDERS, World};
 use crate::{apply, cluster};
 
 /// PD of `shop`, and stores that are played.
@@ -141,15 +140,9 @@ pub(crate) async fn told(world: &World) -> StoreStatus {
     cluster.status.and_then(|status| status.store).unwrap_or_default()
 }
 
-async fn world() -> (ControlPlane, World, Proxy) {
-    let (control_plane, world, proxy) = World::start().await;
-    proxy.otherwise(Arc::new(Members::default()).answers());
-    (control_plane, world, proxy)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_leaves_through_pd_stays_when_it_is_wanted_again_and_is_refused_without_headroom() {
-    let (mut control_plane, world, proxy) = world().await;
+    let (mut control_plane, world, proxy) = World::start_with_members().await;
     let operator = Operator::start_through(&control_plane, "only", &proxy);
     let stores = begin_with(&world, &proxy, spec(4, "")).await;
     let ask = async |stores: i32| drop(apply(&world.client, ORDERS, &cluster("shop", spec(stores, ""))).await.unwrap());
@@ -227,7 +220,7 @@ async fn a_store_leaves_through_pd_stays_when_it_is_wanted_again_and_is_refused_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_gives_its_leaders_away_before_it_starts_anew_and_none_is_left_without() {
-    let (mut control_plane, world, proxy) = world().await;
+    let (mut control_plane, world, proxy) = World::start_with_members().await;
     let first = Operator::start_through(&control_plane, "first", &proxy);
     let stores = begin_with(&world, &proxy, spec(4, "")).await;
     let ask = async |config: &str| drop(apply(&world.client, ORDERS, &cluster("shop", spec(4, config))).await.unwrap());

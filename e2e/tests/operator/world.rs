@@ -38,6 +38,13 @@ impl World {
         (control_plane, Self { client }, Proxy::start().await)
     }
 
+    /// The same, and members that are well.
+    pub(crate) async fn start_with_members() -> (ControlPlane, Self, Proxy) {
+        let (control_plane, world, proxy) = Self::start().await;
+        proxy.otherwise(Arc::new(Members::default()).answers());
+        (control_plane, world, proxy)
+    }
+
     /// Changes what does not matter about `shop`, and waits until the operator has looked at it.
     pub(crate) async fn poke(&self, control_plane: &ControlPlane, label: &str) {
         let seen = control_plane.audit().reconciliations();
@@ -119,10 +126,15 @@ impl World {
     /// Everything that a cluster consists of, with its resource version.
     pub(crate) async fn versions(&self, name: &str) -> BTreeSet<String> {
         let mut versions = BTreeSet::new();
-        for resource in ordermill_operator::build::kinds() {
+        let monitors = ordermill_operator::build::monitor_kind();
+        for resource in ordermill_operator::build::kinds().into_iter().chain([monitors]) {
             let api: Api<kube::api::DynamicObject> = Api::namespaced_with(self.client.clone(), ORDERS, &resource);
             let selected = ListParams::default().labels(&format!("app.kubernetes.io/instance={name}"));
-            for object in api.list(&selected).await.unwrap() {
+            let objects = match api.list(&selected).await {
+                Err(kube::Error::Api(status)) if status.code == 404 && resource.kind == "PodMonitor" => continue,
+                objects => objects.unwrap(),
+            };
+            for object in objects {
                 let (kind, name, version) = (&resource.kind, object.name_any(), object.resource_version().unwrap());
                 versions.insert(format!("{kind}/{name}@{version}"));
             }

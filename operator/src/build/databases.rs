@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapKeySelector, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector, PodSpec, PodTemplateSpec, Probe, Service, ServiceSpec,
-    TCPSocketAction, Volume,
+    Affinity, ConfigMap, ConfigMapKeySelector, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+    EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, NodeAffinity, NodeSelector, NodeSelectorRequirement,
+    NodeSelectorTerm, ObjectFieldSelector, PodSpec, PodTemplateSpec, Probe, Service, ServiceSpec, TCPSocketAction,
+    TopologySpreadConstraint, Volume,
 };
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
@@ -232,13 +233,46 @@ fn template(cluster: &Cluster, database: Database, part: &Part) -> PodTemplateSp
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(limits::TERMINATION_SECONDS),
             security_context: Some(pods::restricted_pod()),
-            affinity: Some(pods::apart_by_zone(&selects)),
-            topology_spread_constraints: Some(vec![pods::apart_by_node(&selects)]),
+            affinity: Some(affinity(part, &selects)),
+            topology_spread_constraints: Some(spread(part, &selects)),
             containers: vec![container(cluster, database, part)],
             volumes: Some(vec![config, temporary]),
             ..PodSpec::default()
         }),
     }
+}
+
+/// In the zones that are given, or in zones of their own where that can be had.
+fn affinity(part: &Part, selects: &LabelSelector) -> Affinity {
+    if part.zones.is_empty() {
+        return pods::apart_by_zone(selects);
+    }
+    let expression = NodeSelectorRequirement {
+        key: names::ZONE.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(part.zones.clone()),
+    };
+    let term = NodeSelectorTerm { match_expressions: Some(vec![expression]), ..NodeSelectorTerm::default() };
+    let required = NodeSelector { node_selector_terms: vec![term] };
+    let node =
+        NodeAffinity { required_during_scheduling_ignored_during_execution: Some(required), ..NodeAffinity::default() };
+    Affinity { node_affinity: Some(node), ..Affinity::default() }
+}
+
+/// On nodes of their own where that can be had. Of the zones that are given none has two pods more than another: one that
+/// is away keeps its share waiting, as its volumes are there.
+fn spread(part: &Part, selects: &LabelSelector) -> Vec<TopologySpreadConstraint> {
+    let by_node = pods::apart_by_node(selects);
+    if part.zones.is_empty() {
+        return vec![by_node];
+    }
+    let by_zone = TopologySpreadConstraint {
+        topology_key: names::ZONE.to_owned(),
+        when_unsatisfiable: "DoNotSchedule".to_owned(),
+        min_domains: Some(part.zones.len() as i32),
+        ..by_node.clone()
+    };
+    vec![by_zone, by_node]
 }
 
 fn container(cluster: &Cluster, database: Database, part: &Part) -> Container {

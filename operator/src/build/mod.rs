@@ -4,6 +4,7 @@
 //! restarts members. Knows nothing of what is there already.
 
 mod databases;
+mod monitor;
 pub mod names;
 mod network;
 mod pods;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use twox_hash::XxHash3_64;
 
 pub use self::databases::joins;
+pub use self::monitor::{kind as monitor_kind, monitor};
 pub use self::pods::{own_container, speaks_tls};
 use crate::validate::Cluster;
 
@@ -42,7 +44,7 @@ pub struct Object {
     pub body: Value,
 }
 
-/// Every kind that can be owned, in the order in which they are applied: what a pod needs before the pods.
+/// Every kind of Kubernetes' own that can be owned, in the order in which they are applied: what a pod needs before the pods.
 pub fn kinds() -> [ApiResource; 6] {
     [
         ApiResource::erase::<ServiceAccount>(&()),
@@ -96,15 +98,20 @@ pub fn template_hash(cluster: &Cluster) -> String {
 }
 
 fn object<K: Resource<DynamicType = ()> + Serialize>(typed: &K) -> Object {
-    let mut body = serde_json::to_value(typed).expect("Kubernetes' own types are JSON");
+    let body = serde_json::to_value(typed).expect("Kubernetes' own types are JSON");
+    let name = typed.meta().name.clone().expect("everything that is built has a name");
+    stamped(ApiResource::erase::<K>(&()), name, body)
+}
+
+/// With the hash of it.
+fn stamped(resource: ApiResource, name: String, mut body: Value) -> Object {
     let hash = hash(body.to_string().as_bytes());
     let annotations = &mut body["metadata"]["annotations"];
     if annotations.is_null() {
         *annotations = json!({});
     }
     annotations[HASH] = Value::String(hash);
-    let name = typed.meta().name.clone().expect("everything that is built has a name");
-    Object { resource: ApiResource::erase::<K>(&()), name, body }
+    Object { resource, name, body }
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -9,6 +9,8 @@ use crate::validate::Cluster;
 
 /// The number of a cluster on TiKV that has it for itself, or that says no other.
 pub const CLUSTER: u32 = 1;
+/// The label of a node, and of its pods from Kubernetes 1.35 on, with its zone.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 /// Where members listen for requests.
 pub const HTTP_PORT: i32 = 8080;
 /// Where members listen for each other.

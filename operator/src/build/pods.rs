@@ -227,7 +227,7 @@ pub(super) fn apart_by_node(selector: &LabelSelector) -> TopologySpreadConstrain
 pub(super) fn apart_by_zone(selector: &LabelSelector) -> Affinity {
     let term = PodAffinityTerm {
         label_selector: Some(selector.clone()),
-        topology_key: "topology.kubernetes.io/zone".to_owned(),
+        topology_key: names::ZONE.to_owned(),
         ..PodAffinityTerm::default()
     };
     let preferred = WeightedPodAffinityTerm { pod_affinity_term: term, weight: 100 };

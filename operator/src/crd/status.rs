@@ -227,6 +227,9 @@ pub struct StoreRow {
     pub state: String,
     /// How full its volume is, in steps of ten percent.
     pub used: String,
+    /// Its zone, where PD was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// One thing that is so or not.

@@ -68,7 +68,9 @@ fn one_id() -> u32 {
     validation = ("self.allowUnsafeReplicas || self.pd.replicas >= 3",
         "with fewer than 3 PD members, nothing is stored while one is away: give pd.replicas 3 or more, or, for trying out, allowUnsafeReplicas: true"),
     validation = ("has(self.version) || !has(oldSelf.version)",
-        "version cannot be left out again: the databases would keep what they run, and the resource would not say what that is")
+        "version cannot be left out again: the databases would keep what they run, and the resource would not say what that is"),
+    validation = ("self.allowUnsafeReplicas || size(self.zones) != 2",
+        "of two zones one has two of the three copies of a row, and without it nothing is stored: give three zones or more, one, none, or, for trying out, allowUnsafeReplicas: true")
 )]
 pub struct Managed {
     /// The version of PD and TiKV, as in `v8.5.3`: a tag of the images `pingcap/pd` and `pingcap/tikv`. Default: what
@@ -84,6 +86,19 @@ pub struct Managed {
     /// The stores of TiKV, which hold the orders.
     #[serde(default)]
     pub tikv: Stores,
+
+    /// The zones of both, as nodes have them in their label `topology.kubernetes.io/zone`: pods are spread over them evenly
+    /// and are in no other, and PD keeps the copies of a row in different ones. More can come; one that is given stays, as
+    /// volumes do. Needs Kubernetes 1.35 or newer, which tells pods their zone. Default: none; pods are in zones of their
+    /// own where that can be had, and PD knows of no zones.
+    #[serde(default)]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(
+        validation = ("self.all(zone, self.exists_one(other, other == zone))", "zones names a zone twice"),
+        validation = ("oldSelf.all(zone, zone in self)",
+            "a zone cannot be taken away: volumes in it cannot follow their pods into another")
+    )]
+    pub zones: Vec<String>,
 
     /// Allow fewer than 3 of them: orders are then gone with one disk. Default: false.
     #[serde(default)]

@@ -6,7 +6,7 @@ use super::Facts;
 use crate::crd::{StoreRow, StoreStatus};
 use crate::pd::Store;
 use crate::stage;
-use crate::stores::Doing;
+use crate::stores::{Doing, zones};
 
 pub(super) struct Told {
     pub(super) status: StoreStatus,
@@ -61,6 +61,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<Told> {
                 pod: store.pod().to_owned(),
                 state: store.state.clone(),
                 used: format!("{}%", store.used / 10 * 10),
+                zone: store.labels.get(zones::LEVELS[0]).cloned(),
             })
             .collect(),
         ..before

@@ -4,6 +4,7 @@
 
 pub mod restart;
 pub mod shrink;
+pub mod zones;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -11,7 +12,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 
 use crate::ask;
-use crate::build::names::Database;
+use crate::build::names::{self, Database};
 use crate::crd::{Leaving, Managed, OrderCluster, Restart};
 use crate::observe::Observed;
 use crate::pd::{Pd, Seen};
@@ -47,7 +48,8 @@ impl Doing {
 }
 
 /// Reasons that a person should hear of: what was asked is not done.
-pub const REFUSALS: [&str; 5] = ["NoHeadroom", "StoresAway", "RegionsHurt", "UnknownStore", "PdRefuses"];
+pub const REFUSALS: [&str; 6] =
+    ["NoHeadroom", "StoresAway", "RegionsHurt", "UnknownStore", "PdRefuses", "ZonesUnknown"];
 
 /// What comes next among the stores.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub struct Plan {
     pub doing: Doing,
     shrink: shrink::Step,
     restarting: restart::Step,
+    zones: zones::Next,
     pods: Pods,
 }
 
@@ -100,6 +103,9 @@ pub async fn plan(
         leaving: before.leaving.as_ref(),
         restarting: next.doing != Doing::Settled,
     });
+    // Before there are stores, or while PD is silent, there is nobody to tell.
+    let zones = seen.filter(|seen| !managed.zones.is_empty() && !seen.stores.is_empty());
+    let zones = zones.map(|seen| zones::next(&pods.places, &seen.stores, &seen.levels)).unwrap_or_default();
     let mut plan = Plan {
         replicas: shrunk.replicas,
         leaving: shrunk.leaving,
@@ -107,8 +113,17 @@ pub async fn plan(
         doing: if next.doing == Doing::Settled { shrunk.doing } else { next.doing },
         shrink: shrunk.step,
         restarting: next.step,
+        zones,
         pods,
     };
+    if plan.doing == Doing::Settled && !plan.zones.unknown.is_empty() {
+        let why = format!(
+            "{} do not say in which zone they are: Kubernetes tells pods from 1.35 on, where their nodes have the label {}",
+            plan.zones.unknown.join(", "),
+            names::ZONE
+        );
+        plan.doing = Doing::not("ZonesUnknown", why);
+    }
     if let restart::Step::Evict(id, pod) = &plan.restarting {
         let since = reconcile::written(now);
         plan.restart.get_or_insert_with(|| Restart { id: *id, pod: pod.clone(), since });
@@ -175,6 +190,9 @@ impl Plan {
         if let Err(error) = asked {
             self.doing = Doing::not("PdRefuses", error.to_string());
         }
+        if let Err(error) = self.place(pd).await {
+            self.doing = Doing::not("PdRefuses", error.to_string());
+        }
         if let (Doing::Not { reason: "StoreLeaves", why }, Some(leaving)) = (&mut self.doing, &self.leaving)
             && let Some((percent, seconds)) = pd.progress(leaving.id).await
         {
@@ -182,6 +200,18 @@ impl Plan {
             let minutes = (seconds / 60 + 1).next_power_of_two();
             let left = if minutes < 100_000 { format!(", about {minutes} min are left") } else { String::new() };
             *why = format!("{why}: {}%{left}", percent / 10 * 10);
+        }
+        Ok(())
+    }
+
+    /// Tells PD where stores are.
+    async fn place(&self, pd: &Pd<'_>) -> Result<(), ask::Error> {
+        if self.zones.levels {
+            pd.keep_apart(&zones::LEVELS).await?;
+        }
+        for (store, labels) in &self.zones.places {
+            pd.place(*store, labels).await?;
+            tracing::info!(store, ?labels, "PD knows where a store is");
         }
         Ok(())
     }

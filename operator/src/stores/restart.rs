@@ -125,6 +125,8 @@ pub fn next(facts: &Facts<'_>) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     struct World {
@@ -153,6 +155,7 @@ mod tests {
                 used: 0,
                 regions: 9,
                 leaders: 3,
+                labels: BTreeMap::new(),
             };
             Self { pods: (0..3).map(pod).collect(), stores: (0..3).map(store).collect(), restart: None, seconds: 0 }
         }

@@ -135,6 +135,8 @@ fn take_off(facts: &Facts<'_>, stores: &[Store], store: &Store) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn stores(states: &[&str]) -> Vec<Store> {
@@ -145,6 +147,7 @@ mod tests {
             used: 0,
             regions: 1,
             leaders: 1,
+            labels: BTreeMap::new(),
         };
         states.iter().enumerate().map(store).collect()
     }

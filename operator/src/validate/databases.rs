@@ -32,6 +32,8 @@ pub struct Part {
     pub resources: Option<ResourceRequirements>,
     /// The volume of each.
     pub volume: Volume,
+    /// The zones that they are in; none: wherever.
+    pub zones: Vec<String>,
 }
 
 pub(super) fn of(managed: &Managed, running: &Running) -> Result<Databases, Refusal> {
@@ -54,6 +56,7 @@ pub(super) fn of(managed: &Managed, running: &Running) -> Result<Databases, Refu
             config: config("pd", own, pd.pods.config.as_deref())?,
             resources: resources("pd", pd.pods.resources.clone())?,
             volume: pd.pods.volume.clone(),
+            zones: managed.zones.clone(),
         },
         tikv: Part {
             replicas: tikv.replicas,
@@ -61,6 +64,7 @@ pub(super) fn of(managed: &Managed, running: &Running) -> Result<Databases, Refu
             config: config("tikv", Table::new(), tikv.pods.config.as_deref())?,
             resources: resources("tikv", tikv.pods.resources.clone())?,
             volume: tikv.pods.volume.clone(),
+            zones: managed.zones.clone(),
         },
     })
 }

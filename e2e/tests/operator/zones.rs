@@ -1,0 +1,64 @@
+//! Where stores are is told to PD, which keeps the copies of a row in different zones.
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, PostParams};
+use ordermill_e2e::{Operator, until};
+use serde_json::{Value, json};
+
+use crate::stores::{begin_with, spec};
+use crate::world::{ORDERS, World};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
+    let (mut control_plane, world, proxy) = World::start_with_members().await;
+    let operator = Operator::start_through(&control_plane, "only", &proxy);
+    let mut asked = spec(4, "");
+    asked["storage"]["tikv"]["managed"]["zones"] = json!(["a", "b", "c"]);
+    let stores = begin_with(&world, &proxy, asked).await;
+
+    // The scheduler's part: three nodes in a zone each, and one that says none.
+    let nodes: Api<Node> = Api::all(world.client.clone());
+    for (number, zone) in [Some("a"), Some("b"), Some("c"), None].into_iter().enumerate() {
+        let name = format!("node-{number}");
+        let labels = zone.map(|zone| json!({"topology.kubernetes.io/zone": zone})).unwrap_or_default();
+        let node = json!({"metadata": {"name": name, "labels": labels}});
+        nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+        let pod = format!("shop-tikv-{number}");
+        let bound = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": {"kind": "Node", "name": name},
+        });
+        let pods = world.api::<Pod>(ORDERS);
+        pods.create_subresource::<_, Value>("binding", &pod, &PostParams::default(), &bound).await.unwrap();
+    }
+    world.poke(&control_plane, "bound").await;
+
+    let told = async |number: u32| -> Vec<String> {
+        let said = stores.pd("stores").await;
+        let stores = said["stores"].as_array().unwrap().iter().map(|store| &store["store"]);
+        let of_pod = |store: &&Value| store["address"].to_string().contains(&format!("shop-tikv-{number}."));
+        let labels = stores.filter(of_pod).flat_map(|store| store["labels"].as_array().cloned().unwrap_or_default());
+        let mut labels: Vec<String> = labels
+            .map(|label| format!("{}={}", label["key"].as_str().unwrap(), label["value"].as_str().unwrap()))
+            .collect();
+        labels.sort();
+        labels
+    };
+    for (number, zone) in ["a", "b", "c"].into_iter().enumerate() {
+        let labels = [format!("host=node-{number}"), format!("zone={zone}")];
+        until("PD knows where a store is", async || (told(number as u32).await == labels).then_some(())).await;
+    }
+    assert_eq!(stores.pd("config/replicate").await["location-labels"], "zone,host");
+    let status = world.becomes("shop", "ZonesUnknown").await.status.unwrap();
+    let mut shown: Vec<_> = status.store.unwrap().stores.into_iter().map(|row| (row.pod, row.zone)).collect();
+    shown.sort();
+    let zones = [Some("a"), Some("b"), Some("c"), None].map(|zone| zone.map(str::to_owned));
+    let pods: Vec<_> = (0..).map(|number| format!("shop-tikv-{number}")).zip(zones).collect();
+    assert_eq!(shown, pods);
+    let condition = status.conditions.iter().find(|condition| condition.type_ == "StoresSettled").unwrap();
+    assert!(condition.message.starts_with("shop-tikv-3 do not say in which zone they are"), "{condition:?}");
+    assert_eq!(told(3).await, Vec::<String>::new());
+    world.is_left_alone(&control_plane).await;
+    assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
+    assert!(operator.stop());
+    control_plane.check();
+}
