@@ -58,6 +58,15 @@ const METRICS: Server = Server {
     package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
     flags: &["-ldflags=-s -w"],
 };
+/// Makes volumes of the nodes' own directories, by what comes after it.
+const PROVISIONER: Server = Server {
+    name: "local-path-provisioner",
+    module: "e2e/servers/local-path-provisioner",
+    package: "github.com/rancher/local-path-provisioner",
+    flags: &["-ldflags=-s -w"],
+};
+const VOLUME: Server =
+    Server { name: "volume", module: "e2e/servers/volume", package: ".", flags: &["-ldflags=-s -w"] };
 /// Keeps a pod's namespaces.
 const PAUSE: Server = Server { name: "pause", module: "e2e/servers/pause", package: ".", flags: &["-ldflags=-s -w"] };
 
@@ -107,6 +116,8 @@ pub(crate) fn whole() -> Result<Vec<(&'static str, PathBuf)>> {
         ("ORDERMILL_COREDNS", &COREDNS),
         ("ORDERMILL_METRICS_SERVER", &METRICS),
         ("ORDERMILL_PAUSE", &PAUSE),
+        ("ORDERMILL_LOCAL_PATH_PROVISIONER", &PROVISIONER),
+        ("ORDERMILL_VOLUME", &VOLUME),
     ] {
         all.push((name, servers::path(server)?));
     }

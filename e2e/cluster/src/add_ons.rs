@@ -1,6 +1,5 @@
-//! What runs on the nodes before anybody asks: CoreDNS and metrics-server; and volumes of the nodes' own disks.
+//! What runs on the nodes before anybody asks: CoreDNS, metrics-server, and volumes of the nodes' own disks.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ordermill_image::{Image, Program};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Cluster;
 use crate::command::{output, until};
@@ -19,10 +18,9 @@ use crate::tools::Tools;
 pub const PAUSE: &str = "cluster.ordermill.invalid/pause:1";
 const COREDNS: &str = "cluster.ordermill.invalid/coredns:1";
 const METRICS: &str = "cluster.ordermill.invalid/metrics-server:1";
-/// Volumes of each node.
-const VOLUMES: u8 = 6;
-const VOLUME_SIZE: &str = "20Gi";
-const CLASS: &str = "local";
+/// Makes volumes, and what it has done on a node.
+const PROVISIONER: &str = "cluster.ordermill.invalid/local-path-provisioner:1";
+const VOLUME: &str = "cluster.ordermill.invalid/volume:1";
 
 /// Writes the images that every node has.
 pub(crate) fn images(directory: &Path, tools: &Tools) -> Result<Vec<PathBuf>> {
@@ -30,6 +28,8 @@ pub(crate) fn images(directory: &Path, tools: &Tools) -> Result<Vec<PathBuf>> {
         (PAUSE, &tools.pause, "Keeps a pod's namespaces"),
         (COREDNS, &tools.coredns, "Names of Services"),
         (METRICS, &tools.metrics, "What pods and nodes use"),
+        (PROVISIONER, &tools.provisioner, "Volumes of the nodes' own disks"),
+        (VOLUME, &tools.volume, "Makes and removes a volume's directory"),
     ];
     let mut archives = Vec::new();
     for (name, program, description) in programs {
@@ -53,11 +53,11 @@ pub(crate) fn images(directory: &Path, tools: &Tools) -> Result<Vec<PathBuf>> {
 
 /// Writes them to the API server, and waits for them.
 pub(crate) fn apply(cluster: &Cluster, nodes: u8) -> Result<()> {
-    volumes(cluster, nodes)?;
+    write(cluster, &volumes(cluster, nodes))?;
     let coredns = include_str!("../manifests/coredns.yaml").replace("IMAGE", COREDNS).replace("ADDRESS", network::DNS);
     write(cluster, &coredns)?;
     write(cluster, &include_str!("../manifests/metrics-server.yaml").replace("IMAGE", METRICS))?;
-    for name in ["coredns", "metrics-server"] {
+    for name in ["coredns", "metrics-server", "local-path-provisioner"] {
         until(&format!("{name} is available"), Duration::from_secs(90), || {
             let path = "jsonpath={.status.availableReplicas}";
             let get = ["get", "deployment", name, "--namespace", "kube-system", "--output", path];
@@ -74,45 +74,16 @@ pub(crate) fn apply(cluster: &Cluster, nodes: u8) -> Result<()> {
     })
 }
 
-/// A class of volumes, the default one, and volumes in it: directories of the nodes. One that was let go is emptied.
-fn volumes(cluster: &Cluster, nodes: u8) -> Result<()> {
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-        "metadata": {"name": CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-        "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer",
+/// The class of volumes that a claim has unless it names another: directories of the nodes, made when they are wanted.
+fn volumes(cluster: &Cluster, nodes: u8) -> String {
+    let path = |number: u8| cluster.directory.join(format!("node-{number}/volumes"));
+    let node = |number: u8| json!({"node": format!("node-{number}"), "paths": [path(number)]});
+    let config = json!({
+        "nodePathMap": (1..=nodes).map(node).collect::<Vec<_>>(),
+        "setupCommand": "/volume", "teardownCommand": "/volume",
     });
-    let listed = output(&mut cluster.kubectl(&["get", "persistentvolumes", "--output", "json"])?)?;
-    let listed: Value = serde_json::from_str(&listed)?;
-    let phase = |name: &str| {
-        let items = listed["items"].as_array()?;
-        items.iter().find(|item| item["metadata"]["name"] == name)?["status"]["phase"].as_str()
-    };
-    let mut objects = vec![class];
-    for number in 1..=nodes {
-        for volume in 1..=VOLUMES {
-            let name = format!("node-{number}-{volume}");
-            let path = cluster.directory.join(format!("node-{number}/volumes/{volume}"));
-            match phase(&name) {
-                Some("Available" | "Bound" | "Pending") => continue,
-                None => {}
-                Some(_) => {
-                    output(&mut cluster.kubectl(&["delete", "persistentvolume", &name])?)?;
-                    fs::remove_dir_all(&path).with_context(|| format!("{} cannot be emptied", path.display()))?;
-                }
-            }
-            fs::create_dir_all(&path)?;
-            let here = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [format!("node-{number}")]});
-            objects.push(json!({
-                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-                "spec": {
-                    "capacity": {"storage": VOLUME_SIZE}, "accessModes": ["ReadWriteOnce"], "storageClassName": CLASS,
-                    "persistentVolumeReclaimPolicy": "Retain", "local": {"path": path},
-                    "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-                },
-            }));
-        }
-    }
-    write(cluster, &json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
+    let manifest = include_str!("../manifests/volumes.yaml");
+    manifest.replace("IMAGE", PROVISIONER).replace("HELPER", VOLUME).replace("CONFIG", &config.to_string())
 }
 
 fn write(cluster: &Cluster, manifest: &str) -> Result<()> {

@@ -42,7 +42,7 @@ impl Cluster {
         Ok(Self { directory: state.join("ordermill/cluster") })
     }
 
-    /// Brings up what is not up: all of it, or a node that was killed. Volumes that were let go are made anew.
+    /// Brings up what is not up: all of it, or a node that was killed.
     pub fn up(&self, tools: &Tools, nodes: u8) -> Result<()> {
         requirements::check()?;
         if !self.runs() {

@@ -55,6 +55,7 @@ impl Node {
                 format!("--config={}", at("kubelet.yaml")),
                 format!("--kubeconfig={}", conf(&format!("kubelet-{}.conf", self.number))),
                 format!("--hostname-override={name}"),
+                format!("--node-labels=topology.kubernetes.io/zone=zone-{}", self.number),
                 format!("--node-ip={}", network::address(self.number)),
                 format!("--root-dir={}", at("kubelet")),
                 format!("--cert-dir={}", at("certificates")),

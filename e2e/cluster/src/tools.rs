@@ -15,6 +15,8 @@ pub struct Tools {
     pub(crate) coredns: PathBuf,
     pub(crate) metrics: PathBuf,
     pub(crate) pause: PathBuf,
+    pub(crate) provisioner: PathBuf,
+    pub(crate) volume: PathBuf,
     pub(crate) etcd: PathBuf,
 }
 
@@ -30,6 +32,8 @@ impl Tools {
             coredns: path("ORDERMILL_COREDNS")?,
             metrics: path("ORDERMILL_METRICS_SERVER")?,
             pause: path("ORDERMILL_PAUSE")?,
+            provisioner: path("ORDERMILL_LOCAL_PATH_PROVISIONER")?,
+            volume: path("ORDERMILL_VOLUME")?,
             etcd: path("ORDERMILL_ETCD")?,
         })
     }

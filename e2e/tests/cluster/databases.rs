@@ -28,6 +28,7 @@ spec:
     tikv:
       managed:
         allowUnsafeReplicas: true
+        zones: [zone-1, zone-2]
         pd: {replicas: 1, image: \"e2e.ordermill.invalid/pd:1\", volume: {size: 1Gi}}
         tikv: {replicas: 1, image: \"e2e.ordermill.invalid/store:1\", volume: {size: 1Gi}, evictLeadersSeconds: 5}
 ";
@@ -60,6 +61,13 @@ impl Own {
         ));
         others.apply(OWN);
         others.available("own", AVAILABLE).await;
+        others
+            .world
+            .until("PD knows in which zone the store is", CHANGED, || {
+                let zones = others.get("ordercluster/own", "{.status.store.stores[*].zone}")?;
+                if ["zone-1", "zone-2"].contains(&zones.as_str()) { Ok(()) } else { Err(zones) }
+            })
+            .await;
         let at = format!("{}:8080", others.get("service/own", "{.spec.clusterIP}").unwrap()).parse().unwrap();
         let http = Http::secured(&format!("https://{host}:8080"), Some(at), authority.pem(), KEY);
         serves(&http).await;
@@ -111,7 +119,10 @@ pub(crate) async fn deleted(others: Namespace<'_>, orders: Namespace<'_>) {
         .world
         .until("nothing of own is left", CHANGED, || {
             let left = others.try_kubectl(&["get", "pods,statefulsets,services", "--output=name"])?;
-            let left = format!("{}{left}", volumes(others)?);
+            let path = "jsonpath={.items[*].spec.claimRef.namespace}";
+            let there = others.world.try_kubectl(&["get", "persistentvolumes", "--output", path])?;
+            let there = there.replace(orders.name, "");
+            let left = format!("{}{}{left}", volumes(others)?, there.trim());
             if left.is_empty() { Ok(()) } else { Err(left) }
         })
         .await;
