@@ -3,7 +3,7 @@
 //! A reconciliation goes straight: `observe` what is there, `validate` what is asked, `stage` and `advance` say what may
 //! change at once, `build` what should be (pure), `apply` the difference, `status` of it all (pure). What is decided is
 //! decided by pure functions: `upgrade`, `autoscale`, `pace`. The members serve, fail over and hand over without it. Reads
-//! no Secret, and writes nothing when nothing has changed.
+//! no Secret but those that a cluster names, and writes nothing when nothing has changed.
 
 pub mod advance;
 pub mod apply;

@@ -17,7 +17,7 @@ const WRITERS: [(&str, Option<&str>, Option<&str>); 3] = [
 
 /// Writes it anew. With what the suites run: nothing is built for this alone.
 pub(crate) fn run() -> Result<()> {
-    executables::binaries()?;
+    let tests = executables::build()?;
     let openapi = run::root().join("docs/openapi.json");
     // Into a file of its own first: a program that fails must not leave an empty one.
     let fresh = run::target_dir().join("openapi.json");
@@ -26,7 +26,6 @@ pub(crate) fn run() -> Result<()> {
     print.stdout(File::create(&fresh).with_context(|| format!("{} cannot be written", fresh.display()))?);
     run::check(print)?;
     std::fs::copy(&fresh, &openapi).with_context(|| format!("{} cannot be written", openapi.display()))?;
-    let tests = executables::tests()?;
     for (package, target, name) in WRITERS {
         let writes = |test: &Executable| {
             test.package == package && target.map_or(test.is_unit, |target| test.target == target && !test.is_unit)

@@ -1,7 +1,8 @@
 //! Binaries and test executables, built once for all suites.
 //!
-//! Each choice of packages has cargo build what they depend on with that choice's features. So there are two: what is
-//! shipped, without anything that tests ask for, and the whole workspace, of which a suite runs what it wants.
+//! Each choice of packages has cargo build what they depend on, and every crate here that does, with that choice's features.
+//! So there is one, the whole workspace, of which a suite runs what it wants. What is shipped has the features of its own
+//! choice: a suite sees that it compiles with these, and `cargo xtask image` builds it so.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -61,16 +62,10 @@ struct Profile {
     test: bool,
 }
 
-/// Builds the binaries that tests start.
-pub(crate) fn binaries() -> Result<()> {
-    let packages = ["ordermill", "orderctl", "ordermill-operator", "ordermill-bench"];
-    let packages = packages.iter().flat_map(|name| ["--package", name]);
-    run::cargo(&["build", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
-}
-
-/// The test executables of the whole workspace, built, in the order of packages and targets.
-pub(crate) fn tests() -> Result<Vec<Executable>> {
-    let build = ["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"];
+/// Builds the binaries and the test executables of the whole workspace; the latter in the order of packages and targets.
+pub(crate) fn build() -> Result<Vec<Executable>> {
+    let build =
+        ["build", "--workspace", "--bins", "--tests", "--locked", "--message-format", "json-render-diagnostics"];
     let mut command = run::command(env!("CARGO"), &build);
     // Progress and diagnostics go past; what is there is told on the other stream.
     let output = command.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
@@ -116,6 +111,9 @@ pub(crate) fn run(
     }
     Ok(())
 }
+
+/// What is shipped, and what measures it.
+pub(crate) const SHIPPED: [&str; 4] = ["ordermill", "orderctl", "ordermill-operator", "ordermill-bench"];
 
 /// The name in a package's id: `path+file:///somewhere/name#0.1.0` or `path+file:///somewhere#name@0.1.0`.
 fn name(id: &str) -> String {

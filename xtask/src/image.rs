@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let packages = ["--locked", "--package", "ordermill", "--package", "ordermill-operator", "--bins"];
     let binaries = if arguments.profile == "dev" {
-        executables::binaries()?;
+        executables::build()?;
         run::target_dir().join("debug")
     } else {
         let target = host()?;

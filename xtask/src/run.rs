@@ -80,7 +80,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     };
     let is_short = arguments.iter().any(|argument| argument == "--short");
     if is_short {
-        executables::binaries()?;
+        executables::build()?;
     } else {
         let packages = ["--package", "ordermill", "--package", "orderctl", "--package", "ordermill-bench"];
         cargo(&[&["build", "--locked", "--release"], &packages[..]].concat())?;

@@ -17,6 +17,10 @@ const CHECKS: &[Suite] = &[
     ("formatting", |_| run::cargo(&["fmt", "--all", "--check"])),
     ("tidy", |_| tidy::run()),
     ("clippy", |_| run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])),
+    ("what is shipped, by itself", |_| {
+        let packages = executables::SHIPPED.iter().flat_map(|name| ["--package", name]);
+        run::cargo(&["check", "--locked"].into_iter().chain(packages).collect::<Vec<_>>())
+    }),
     ("dependencies", |_| dependencies()),
 ];
 
@@ -30,7 +34,7 @@ const NODES_TESTS: &str = "cluster";
 /// Tests that need nothing but this process, and the examples in documentation.
 const UNIT: Suite = ("unit and property tests", |_| {
     let here = |test: &Executable| ![PROCESSES, KUBERNETES_TESTS].contains(&test.package.as_str());
-    executables::run(&executables::tests()?, here, |_| {})?;
+    executables::run(&executables::build()?, here, |_| {})?;
     run::cargo(&["test", "--workspace", "--locked", "--doc"])
 });
 
@@ -61,9 +65,8 @@ fn started<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     arguments: &[&str],
     wanted: impl Fn(&Executable) -> bool,
 ) -> Result<()> {
-    executables::binaries()?;
     let environment: Vec<_> = environment.into_iter().collect();
-    executables::run(&executables::tests()?, wanted, |command| {
+    executables::run(&executables::build()?, wanted, |command| {
         command.envs(environment.iter().map(|(name, value)| (name, value))).args(arguments);
     })
 }
