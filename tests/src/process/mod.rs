@@ -124,6 +124,12 @@ fn command(name: &str) -> Command {
 /// The same in a network namespace.
 fn command_in(namespace: Option<&str>, name: &str) -> Command {
     let mut command = match namespace {
+        // Whoever started this test may have had interrupts ignored, as shells do for what they run in the background.
+        None if cfg!(target_os = "linux") => {
+            let mut command = Command::new("env");
+            command.arg("--default-signal=INT").arg(binary(name));
+            command
+        }
         None => Command::new(binary(name)),
         Some(namespace) => {
             // It becomes the program: its process is the program's.
