@@ -92,6 +92,12 @@ fn dangerous() -> Vec<(&'static str, Value, Value, &'static str)> {
             "the volumes of PD and TiKV cannot be changed",
         ),
         (
+            "version",
+            managed(json!({"version": "v8.5.3"})),
+            managed(json!({})),
+            "version cannot be left out again: the databases would keep what they run",
+        ),
+        (
             "zones",
             managed(json!({"zones": ["a", "b", "c"]})),
             managed(json!({"zones": ["a", "b", "d"]})),

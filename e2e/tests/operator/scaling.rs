@@ -73,6 +73,15 @@ async fn members_come_with_their_load_and_hand_their_shards_over_before_they_go(
     members.busy.store(100, Relaxed);
     until("two have gone", async || scaling().await.filter(|(pods, told)| *pods == 2 && told.draining.is_empty()))
         .await;
+
+    // Their figures are cut off, however much they have to do: the number stays until they tell again.
+    proxy.demand("a key that nobody has");
+    members.busy.store(1_000, Relaxed);
+    let (pods, told) =
+        until("it is frozen", async || scaling().await.filter(|(_, told)| told.reason == "Frozen")).await;
+    assert_eq!((pods, told.replicas), (2, 2));
+    proxy.demand("0123456789abcdef");
+    until("there are more again", async || scaling().await.filter(|(pods, _)| *pods == 4)).await;
     assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
     assert!(operator.stop());
     control_plane.check();
