@@ -254,7 +254,7 @@ impl<'a> Pd<'a> {
     }
 
     /// The stores that are asked to lead nothing, by whomever.
-    pub async fn evicting(&self) -> Result<Vec<u64>, Error> {
+    async fn evicting(&self) -> Result<Vec<u64>, Error> {
         let url = format!("{}/scheduler-config/{EVICTING}/list", self.base);
         let list = match self.asker.read::<Evictions>(TO, &url).await {
             Err(Error::Refused { status: 404, .. }) => Evictions::default(),
@@ -265,8 +265,11 @@ impl<'a> Pd<'a> {
         Ok(list.stores.keys().filter_map(|store| store.parse().ok()).collect())
     }
 
-    /// Asks a store to lead nothing.
+    /// Asks a store to lead nothing, unless it is asked already.
     pub async fn evict(&self, store: u64) -> Result<(), Error> {
+        if self.evicting().await?.contains(&store) {
+            return Ok(());
+        }
         let body = json!({"name": EVICTING, "store_id": store});
         self.asker.post(TO, &format!("{}/schedulers", self.base), Some(&body)).await.map(drop)
     }

@@ -112,9 +112,6 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// What is shipped, and what measures it.
-pub(crate) const SHIPPED: [&str; 4] = ["ordermill", "orderctl", "ordermill-operator", "ordermill-bench"];
-
 /// The name in a package's id: `path+file:///somewhere/name#0.1.0` or `path+file:///somewhere#name@0.1.0`.
 fn name(id: &str) -> String {
     let (place, version) = id.rsplit_once('#').unwrap_or(("", id));

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use wait_timeout::ChildExt as _;
 
 use crate::{executables, peers, servers};
 
@@ -40,22 +41,15 @@ fn succeeded(shown: &str, status: ExitStatus) -> Result<()> {
 }
 
 /// The same, which ends a command that takes too long and says so. Whom it has started is not ended with it.
-#[expect(clippy::disallowed_methods, reason = "a chore may wait, and look at the clock")]
 pub(crate) fn check_within(mut command: Command, longest: Duration) -> Result<()> {
     let shown = format!("{command:?}");
-    let begun = Instant::now();
     let mut child = command.spawn().with_context(|| format!("{shown} cannot be started"))?;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return succeeded(&shown, status);
-        }
-        if begun.elapsed() > longest {
-            child.kill()?;
-            child.wait()?;
-            bail!("{shown} was ended: it had not come to its end after {} min", longest.as_secs() / 60);
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    if let Some(status) = child.wait_timeout(longest)? {
+        return succeeded(&shown, status);
     }
+    child.kill()?;
+    child.wait()?;
+    bail!("{shown} was ended: it had not come to its end after {} min", longest.as_secs() / 60);
 }
 
 /// Runs cargo.
@@ -101,4 +95,18 @@ pub(crate) fn sim(arguments: &[String]) -> Result<()> {
     let mut sim = command(env!("CARGO"), &["run", "--quiet", "--locked", "--package", "ordermill-simulation", "--"]);
     sim.args(arguments);
     check(sim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended_and_what_fails_is_told() {
+        let ended = check_within(command("sleep", &["600"]), Duration::from_millis(10)).expect_err("it goes on");
+        assert!(ended.to_string().contains("\"600\" was ended"), "{ended}");
+        let failed = check_within(command("false", &[]), Duration::from_mins(1)).expect_err("it fails");
+        assert!(failed.to_string().contains("failed: exit status: 1"), "{failed}");
+        check_within(command("true", &[]), Duration::from_mins(1)).expect("it ends well");
+    }
 }

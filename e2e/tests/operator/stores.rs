@@ -88,14 +88,27 @@ impl Stores {
         serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
     }
 
-    /// The states of the stores of a pod, the first one first.
-    pub(crate) async fn states(&self, number: u32) -> Vec<String> {
+    /// The stores of a pod, the first one first.
+    async fn of_pod(&self, number: u32) -> Vec<Value> {
         let said = self.pd("stores?state=0&state=1&state=2").await;
-        let mut stores: Vec<&Value> = said["stores"].as_array().into_iter().flatten().collect();
-        stores.sort_by_key(|store| store["store"]["id"].as_u64());
-        let of_pod = |store: &&Value| store["store"]["address"].to_string().contains(&format!("shop-tikv-{number}."));
-        let state = |store: &Value| store["store"]["state_name"].as_str().unwrap().to_owned();
-        stores.into_iter().filter(of_pod).map(state).collect()
+        let stores = said["stores"].as_array().into_iter().flatten().map(|store| store["store"].clone());
+        let of_pod = |store: &Value| store["address"].to_string().contains(&format!("shop-tikv-{number}."));
+        let mut stores: Vec<Value> = stores.filter(of_pod).collect();
+        stores.sort_by_key(|store| store["id"].as_u64());
+        stores
+    }
+
+    /// Their states.
+    pub(crate) async fn states(&self, number: u32) -> Vec<String> {
+        let stores = self.of_pod(number).await;
+        stores.iter().map(|store| store["state_name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What PD was told of where they are, as NAME=VALUE.
+    pub(crate) async fn labels(&self, number: u32) -> BTreeSet<String> {
+        let stores = self.of_pod(number).await;
+        let labels = stores.iter().flat_map(|store| store["labels"].as_array().into_iter().flatten());
+        labels.map(|label| format!("{}={}", label["key"].as_str().unwrap(), label["value"].as_str().unwrap())).collect()
     }
 
     /// The stores that PD lets lead nothing.

@@ -1,5 +1,7 @@
 //! Where stores are is told to PD, which keeps the copies of a row in different zones.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, PostParams};
 use ordermill_e2e::{Operator, until};
@@ -32,20 +34,10 @@ async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
     }
     world.poke(&control_plane, "bound").await;
 
-    let told = async |number: u32| -> Vec<String> {
-        let said = stores.pd("stores").await;
-        let stores = said["stores"].as_array().unwrap().iter().map(|store| &store["store"]);
-        let of_pod = |store: &&Value| store["address"].to_string().contains(&format!("shop-tikv-{number}."));
-        let labels = stores.filter(of_pod).flat_map(|store| store["labels"].as_array().cloned().unwrap_or_default());
-        let mut labels: Vec<String> = labels
-            .map(|label| format!("{}={}", label["key"].as_str().unwrap(), label["value"].as_str().unwrap()))
-            .collect();
-        labels.sort();
-        labels
-    };
     for (number, zone) in ["a", "b", "c"].into_iter().enumerate() {
-        let labels = [format!("host=node-{number}"), format!("zone={zone}")];
-        until("PD knows where a store is", async || (told(number as u32).await == labels).then_some(())).await;
+        let labels = [format!("host=node-{number}"), format!("zone={zone}")].into();
+        let told = async || (stores.labels(number as u32).await == labels).then_some(());
+        until("PD knows where a store is", told).await;
     }
     assert_eq!(stores.pd("config/replicate").await["location-labels"], "zone,host");
     let status = world.becomes("shop", "ZonesUnknown").await.status.unwrap();
@@ -56,7 +48,7 @@ async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
     assert_eq!(shown, pods);
     let condition = status.conditions.iter().find(|condition| condition.type_ == "StoresSettled").unwrap();
     assert!(condition.message.starts_with("shop-tikv-3 do not say in which zone they are"), "{condition:?}");
-    assert_eq!(told(3).await, Vec::<String>::new());
+    assert_eq!(stores.labels(3).await, BTreeSet::new());
     world.is_left_alone(&control_plane).await;
     assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
     assert!(operator.stop());

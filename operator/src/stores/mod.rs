@@ -173,11 +173,7 @@ impl Plan {
             restart::Step::Nothing | restart::Step::Delete(_) => Ok(()),
             restart::Step::Evict(store, _) => {
                 noted.store(|store| store.restart = restart, context).await?;
-                match pd.evicting().await {
-                    Ok(evicting) if evicting.contains(store) => Ok(()),
-                    Ok(_) => pd.evict(*store).await,
-                    Err(error) => Err(error),
-                }
+                pd.evict(*store).await
             }
             restart::Step::LetLead(store) => {
                 let done = pd.let_lead(*store).await;
