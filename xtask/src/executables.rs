@@ -4,6 +4,7 @@
 //! So there is one, the whole workspace, of which a suite runs what it wants. What is shipped has the features of its own
 //! choice: a suite sees that it compiles with these, and `cargo xtask image` builds it so.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 
 use crate::run;
 
-/// The longest that the tests of one executable may take: three times as long as the slowest.
+/// The longest that the tests of one executable, or of one of its modules, may take: three times as long as the slowest.
 const LONGEST: Duration = Duration::from_mins(35);
 
 /// A test target, built.
@@ -112,6 +113,35 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// Runs those modules of an executable's tests that are wanted, one after the other, and fails with the first that does.
+pub(crate) fn run_by_module(
+    executable: &Executable,
+    wanted: impl Fn(&str) -> bool,
+    prepare: impl Fn(&mut Command),
+) -> Result<()> {
+    let mut list = executable.command();
+    let output = list.args(["--list", "--format", "terse"]).output().context("the tests cannot be started")?;
+    ensure!(output.status.success(), "{list:?} failed: {}", output.status);
+    let listed = String::from_utf8(output.stdout).context("names of tests are text")?;
+    for (module, tests) in by_module(&listed).into_iter().filter(|(module, _)| wanted(module)) {
+        println!("     Running {module} of {}", executable.package);
+        let mut command = executable.command();
+        prepare(&mut command);
+        command.arg("--exact").args(tests);
+        run::check_within(command, LONGEST)?;
+    }
+    Ok(())
+}
+
+/// The tests of each module, of a list with a line `module::test: test` each.
+fn by_module(listed: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut modules = BTreeMap::<_, Vec<_>>::new();
+    for test in listed.lines().filter_map(|line| line.strip_suffix(": test")) {
+        modules.entry(test.split("::").next().unwrap_or(test)).or_default().push(test);
+    }
+    modules
+}
+
 /// The name in a package's id: `path+file:///somewhere/name#0.1.0` or `path+file:///somewhere#name@0.1.0`.
 fn name(id: &str) -> String {
     let (place, version) = id.rsplit_once('#').unwrap_or(("", id));
@@ -123,11 +153,18 @@ fn name(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::*;
 
     #[test]
     fn a_package_is_known_by_its_name() {
         assert_eq!(name("path+file:///src/ordermill/xtask#0.1.0"), "xtask");
         assert_eq!(name("path+file:///src/ordermill/server/shard#ordermill-shard@0.1.0"), "ordermill-shard");
+    }
+
+    #[test]
+    fn tests_are_told_apart_by_their_modules() {
+        let listed = "faults::all: test\nmembers::go: test\nmembers::faults::come: test\n";
+        let modules = [("faults", vec!["faults::all"]), ("members", vec!["members::go", "members::faults::come"])];
+        assert_eq!(by_module(listed), modules.into());
     }
 }

@@ -1,5 +1,5 @@
-//! A real control plane for the operator's tests: kube-apiserver, kube-controller-manager and kubectl from Kubernetes'
-//! Go module, and Helm from its own, cached as the other servers are; etcd from the system.
+//! A real Kubernetes for the operator's tests, with Helm and what runs on its nodes: from one Go module, cached as the other
+//! servers are; etcd from the system.
 
 use std::path::PathBuf;
 
@@ -36,25 +36,17 @@ const KUBECTL: Server =
     Server { name: "kubectl", module: MODULE, package: "k8s.io/kubernetes/cmd/kubectl", flags: FLAGS };
 
 /// Installs the charts.
-const HELM: Server = Server {
-    name: "helm",
-    module: "e2e/servers/helm",
-    package: "helm.sh/helm/v4/cmd/helm",
-    flags: &["-ldflags=-s -w"],
-};
+const HELM: Server =
+    Server { name: "helm", module: MODULE, package: "helm.sh/helm/v4/cmd/helm", flags: &["-ldflags=-s -w"] };
 
 /// Names of Services, inside the cluster.
-const COREDNS: Server = Server {
-    name: "coredns",
-    module: "e2e/servers/coredns",
-    package: "github.com/coredns/coredns",
-    flags: &["-ldflags=-s -w"],
-};
+const COREDNS: Server =
+    Server { name: "coredns", module: MODULE, package: "github.com/coredns/coredns", flags: &["-ldflags=-s -w"] };
 
 /// What pods and nodes use.
 const METRICS: Server = Server {
     name: "metrics-server",
-    module: "e2e/servers/metrics-server",
+    module: MODULE,
     package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
     flags: &["-ldflags=-s -w"],
 };

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::executables::{self, Executable};
 use crate::servers::Arguments;
@@ -52,13 +52,19 @@ const SERVERS: Suite = ("servers for the tests", |arguments| servers::environmen
 const BLACK_BOX: Suite = ("black-box tests", |arguments| processes(arguments, |_| true));
 
 /// Of those the ones that run on a PD and a store, whoever's they are.
-const ON_TIKV: Suite = ("tests on a PD and a store", |arguments| {
-    processes(arguments, |test| TESTS_ON_TIKV.contains(&test.target.as_str()))
-});
+const ON_TIKV: Suite =
+    ("tests on a PD and a store", |arguments| processes(arguments, |module| TESTS_ON_TIKV.contains(&module)));
 
-fn processes(arguments: &Arguments, wanted: impl Fn(&Executable) -> bool) -> Result<()> {
+/// Those of its modules that are wanted, one after the other: some look at how long things take.
+fn processes(arguments: &Arguments, wanted: impl Fn(&str) -> bool) -> Result<()> {
     servers::describe(arguments);
-    started(servers::environment(arguments)?, &[], |test| test.package == PROCESSES && wanted(test))
+    let environment = servers::environment(arguments)?;
+    let all = executables::build()?;
+    let tests =
+        all.iter().find(|test| test.package == PROCESSES && !test.is_unit).context("there are no such tests")?;
+    executables::run_by_module(tests, wanted, |command| {
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+    })
 }
 
 /// Runs tests that start the binaries and what `environment` names, with `arguments` of their runner's.
@@ -73,7 +79,7 @@ fn started<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     })
 }
 
-/// The files of these tests: the store's conformance, processes, faults.
+/// The modules of these tests: the store's conformance, processes, faults.
 const TESTS_ON_TIKV: &[&str] = &[
     "tikv_conformance",
     "tikv_service",

@@ -18,18 +18,20 @@ async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
     asked["storage"]["tikv"]["managed"]["zones"] = json!(["a", "b", "c"]);
     let stores = begin_with(&world, &proxy, asked).await;
 
-    // The scheduler's part: three nodes in a zone each, and one that says none.
+    // Three nodes in a zone each, and one that says none.
     let nodes: Api<Node> = Api::all(world.client.clone());
     for (number, zone) in [Some("a"), Some("b"), Some("c"), None].into_iter().enumerate() {
-        let name = format!("node-{number}");
         let labels = zone.map(|zone| json!({"topology.kubernetes.io/zone": zone})).unwrap_or_default();
-        let node = json!({"metadata": {"name": name, "labels": labels}});
+        let node = json!({"metadata": {"name": format!("node-{number}"), "labels": labels}});
         nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+    }
+    let pods = world.api::<Pod>(ORDERS);
+    labels_are_given(&pods, "node-2").await;
+    // The scheduler's part.
+    for number in 0..4 {
         let pod = format!("shop-tikv-{number}");
-        let bound = json!({
-            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": {"kind": "Node", "name": name},
-        });
-        let pods = world.api::<Pod>(ORDERS);
+        let node = json!({"kind": "Node", "name": format!("node-{number}")});
+        let bound = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": node});
         pods.create_subresource::<_, Value>("binding", &pod, &PostParams::default(), &bound).await.unwrap();
     }
     world.poke(&control_plane, "bound").await;
@@ -53,4 +55,18 @@ async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
     assert!(control_plane.audit().forbidden().is_empty(), "{:?}", control_plane.audit().forbidden());
     assert!(operator.stop());
     control_plane.check();
+}
+
+/// Waits until the API server gives a pod the labels of this node. It takes them from what it has heard of nodes, after a
+/// node is made, and gives a pod that is bound to a node of which it has not heard none, for ever.
+async fn labels_are_given(pods: &Api<Pod>, node: &str) {
+    let containers = json!([{"name": "probe", "image": "probe"}]);
+    let pod = json!({"metadata": {"name": "probe"}, "spec": {"nodeName": node, "containers": containers}});
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let try_out = PostParams { dry_run: true, ..PostParams::default() };
+    until("labels of a node are given to its pods", async || {
+        let pod = pods.create(&try_out, &pod).await.ok()?;
+        pod.metadata.labels.is_some_and(|labels| labels.contains_key("topology.kubernetes.io/zone")).then_some(())
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use ordermill_tests::cluster::Cluster;
 use ordermill_tests::process::until;
 use ordermill_transactional::{Failure, Service as _};
 
-use crate::{Room, begin, insert, now, put, timestamp, value};
+use super::{Room, begin, insert, now, put, timestamp, value};
 
 fn is_unavailable<T>(answer: &Result<T, Failure>) -> bool {
     matches!(answer, Err(Failure::Unavailable(_)))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ordermill_transactional::{Failure, Service as _};
 
-use crate::{Room, begin, insert, now, put, timestamp, value};
+use super::{Room, begin, insert, now, put, timestamp, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_blocks_readers_and_writers_until_it_is_cleaned_up() {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ordermill_tests::cluster::Cluster;
 use ordermill_transactional::{Service as _, Timestamp};
 
-use crate::{Room, begin, insert, now, put, timestamp, value};
+use super::{Room, begin, insert, now, put, timestamp, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timestamps_rise() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ordermill_transactional::{Failure, Service as _, Timestamp};
 
-use crate::{Room, begin, insert, now, put, timestamp, value};
+use super::{Room, begin, insert, now, put, timestamp, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_inserted_once_whatever_the_start() {
