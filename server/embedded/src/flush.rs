@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ordermill_station::aside::give_way;
 use ordermill_store::{Change, Error};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -55,7 +56,7 @@ impl Embedded {
             tokio::time::sleep(MERGE_WAIT).await;
         }
         self.blocking(|inner| {
-            inner.flush_queued();
+            give_way(|| inner.flush_queued());
             Ok(())
         })
         .await?;

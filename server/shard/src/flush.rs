@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use ordermill_station::aside::give_way;
 use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
 
@@ -50,7 +51,7 @@ impl Service {
                 rows.sorted()
             };
             // Sorting, and letting go of what was flushed before, take too long for a thread that answers.
-            let sorted = if many { tokio::task::spawn_blocking(sort).await } else { Ok(sort()) };
+            let sorted = if many { tokio::task::spawn_blocking(|| give_way(sort)).await } else { Ok(sort()) };
             let result = match sorted {
                 Ok(sorted) => store.flush(id, sorted, checkpoint).await,
                 Err(error) => Err(StoreError::Unavailable(format!("changed rows were not sorted: {error}"))),

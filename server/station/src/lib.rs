@@ -2,6 +2,7 @@
 //!
 //! Knows no orders, no storage and no HTTP.
 
+pub mod aside;
 pub mod clock;
 pub mod limits;
 pub mod measure;
