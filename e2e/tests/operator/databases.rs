@@ -58,7 +58,7 @@ async fn pd_is_formed_then_tikv_then_members_and_a_pd_without_its_volume_founds_
     let waits = world.becomes("shop", "WaitsForStore").await.status.unwrap();
     assert_eq!(waits.store.clone().map(|store| store.bootstrapped), Some(false), "{waits:?}");
     until("PD has a pod", async || world.api::<Pod>(ORDERS).get_opt("shop-pd-0").await.unwrap()).await;
-    let revision = world.set("shop-pd").await.unwrap().status.unwrap().update_revision;
+    let revision = until("its set has a revision", async || world.set("shop-pd").await?.status?.update_revision).await;
     assert!(world.set("shop-tikv").await.is_none() && world.set("shop").await.is_none());
 
     let directory = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ async fn pd_is_formed_then_tikv_then_members_and_a_pd_without_its_volume_founds_
     let map: ConfigMap = world.api(ORDERS).get("shop-pd").await.unwrap();
     let data = map.data.unwrap();
     assert_eq!((data["initial-cluster"].as_str(), data["join"].as_str()), ("", "http://shop-pd.orders.svc:2379"));
-    assert_eq!(world.set("shop-pd").await.unwrap().status.unwrap().update_revision, revision);
+    assert_eq!(world.set("shop-pd").await.unwrap().status.unwrap().update_revision, Some(revision));
     assert!(world.set("shop").await.is_none());
 
     // Then members.

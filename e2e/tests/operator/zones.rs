@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ObjectMeta, PostParams};
 use ordermill_e2e::{Operator, until};
 use serde_json::{Value, json};
 
@@ -57,15 +57,15 @@ async fn pd_knows_in_which_zone_a_store_is_and_it_is_said_when_nobody_tells() {
     control_plane.check();
 }
 
-/// Waits until the API server gives a pod the labels of this node. It takes them from what it has heard of nodes, after a
-/// node is made, and gives a pod that is bound to a node of which it has not heard none, for ever.
+/// Waits until the API server would give a pod the labels of this node. It takes them from what it has heard of nodes: a pod
+/// that is bound to one of which it has not heard yet has none for ever.
 async fn labels_are_given(pods: &Api<Pod>, node: &str) {
-    let containers = json!([{"name": "probe", "image": "probe"}]);
-    let pod = json!({"metadata": {"name": "probe"}, "spec": {"nodeName": node, "containers": containers}});
-    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let mut pod = pods.get("shop-tikv-0").await.unwrap();
+    pod.metadata = ObjectMeta { name: Some("probe".to_owned()), ..ObjectMeta::default() };
+    pod.spec.as_mut().unwrap().node_name = Some(node.to_owned());
     let try_out = PostParams { dry_run: true, ..PostParams::default() };
     until("labels of a node are given to its pods", async || {
-        let pod = pods.create(&try_out, &pod).await.ok()?;
+        let pod = pods.create(&try_out, &pod).await.unwrap();
         pod.metadata.labels.is_some_and(|labels| labels.contains_key("topology.kubernetes.io/zone")).then_some(())
     })
     .await;
