@@ -72,6 +72,14 @@ pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
+/// Seconds of CPU time that a process has used.
+pub(crate) fn cpu_s(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // Fields 14 and 15 of proc_pid_stat(5), in hundredths of a second; two stand before the bracket.
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
+}
+
 /// The programs that were built beside this one.
 fn sibling(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe()?.parent().context("a program lies in a directory")?.join(name))
@@ -154,12 +162,14 @@ impl Server {
         Ok(kib / 1_024.0)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Seconds of CPU time that it has used.
     pub(crate) fn cpu_s(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        // Fields 14 and 15 of proc_pid_stat(5), in hundredths of a second; two stand before the bracket.
-        Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
+        cpu_s(self.pid())
     }
 
     /// Its metrics.

@@ -1,7 +1,9 @@
 //! What an order costs where several processes share a store on TiKV: a real PD, a real store that speaks
-//! TiKV's protocol and one member, at several rates, counted by the member itself.
+//! TiKV's protocol and one member, at several rates, counted by the member itself; then three members at once.
 //!
 //! Counts what is sent, not what TiKV makes of it: a transaction of one phase is one raft write there.
+
+mod members;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,6 +14,7 @@ use anyhow::{Result, ensure};
 use ordermill_tests::cluster::Cluster;
 use serde::Serialize;
 
+use self::members::Beside;
 use crate::load::{self, Load};
 use crate::report;
 use crate::requests::{Wire, Workload};
@@ -151,9 +154,11 @@ struct Measured<'a> {
     unoptimised: bool,
     shards: u32,
     columns: &'a [Column],
+    /// Three members, and one engine with a store of its own.
+    beside: &'a Beside,
 }
 
-/// Runs all loads on one member and writes the results.
+/// Runs all loads on one member, the fastest one on three too, and writes the results.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::start().await;
     let server = Server::member(arguments.program.as_deref(), &cluster.pd_endpoints(), arguments.shards)?;
@@ -197,10 +202,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         columns.push(Column { head, lines, load: Some(answered), counts });
     }
     server.audit()?;
-    let section = section(arguments, &columns);
+    let beside = Beside::run(arguments, &cluster, server).await?;
+    let section = section(arguments, &columns) + &beside.section(arguments.shards);
     print!("{section}");
     let (machine, shards) = (report::machine(), arguments.shards);
-    let measured = Measured { machine, unoptimised: cfg!(debug_assertions), shards, columns: &columns };
+    let measured =
+        Measured { machine, unoptimised: cfg!(debug_assertions), shards, columns: &columns, beside: &beside };
     let json = serde_json::to_string_pretty(&measured)?;
     std::fs::write(arguments.out.with_file_name("tikv.json"), format!("{json}\n"))?;
     write(&arguments.out, &section)

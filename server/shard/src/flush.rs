@@ -3,7 +3,6 @@
 
 use std::sync::atomic::Ordering;
 
-use ordermill_station::aside::give_way;
 use ordermill_station::limits;
 use ordermill_store::Error as StoreError;
 
@@ -43,7 +42,7 @@ impl Service {
         self.ahead.clear();
         self.last_flush = now;
         let (store, id, checkpoint) = (self.store.clone(), self.config.id, self.number);
-        let ended = self.flushes.0.clone();
+        let (ended, unflushed) = (self.flushes.0.clone(), self.config.unflushed.clone());
         tokio::spawn(async move {
             let many = rows.len().max(last.len()) > limits::SORT_ASIDE_ROWS;
             let sort = move || {
@@ -51,7 +50,7 @@ impl Service {
                 rows.sorted()
             };
             // Sorting, and letting go of what was flushed before, take too long for a thread that answers.
-            let sorted = if many { tokio::task::spawn_blocking(|| give_way(sort)).await } else { Ok(sort()) };
+            let sorted = if many { unflushed.in_turn(sort).await } else { Ok(sort()) };
             let result = match sorted {
                 Ok(sorted) => store.flush(id, sorted, checkpoint).await,
                 Err(error) => Err(StoreError::Unavailable(format!("changed rows were not sorted: {error}"))),

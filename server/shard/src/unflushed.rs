@@ -4,9 +4,14 @@
 //! reached, every shard flushes: a store then has one large flush to write instead of a small one
 //! now and then from each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use ordermill_station::aside::give_way;
 use ordermill_station::limits;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinError;
 
 /// Counts the bytes of changed rows of all shards, and says when to flush.
 #[derive(Debug)]
@@ -16,13 +21,18 @@ pub struct Unflushed {
     bytes: AtomicUsize,
     /// Raised when all shards shall flush.
     round: AtomicU64,
+    /// Held by the shard whose rows are being sorted.
+    sorting: Mutex<()>,
+    /// How many shards' rows are, or wait to be.
+    unsorted: watch::Sender<usize>,
 }
 
 impl Unflushed {
     /// A flush begins at `flush_bytes`; `shards` shards share them.
     pub fn new(flush_bytes: usize, shards: u32) -> Self {
         let share_bytes = flush_bytes / shards.max(1) as usize;
-        Self { flush_bytes, share_bytes, bytes: AtomicUsize::new(0), round: AtomicU64::new(0) }
+        let (bytes, round) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { flush_bytes, share_bytes, bytes, round, sorting: Mutex::default(), unsorted: watch::Sender::new(0) }
     }
 
     /// Whether a shard with `own` bytes of changed rows, whose last flush was of round `seen`,
@@ -45,6 +55,28 @@ impl Unflushed {
         self.round.load(Ordering::Relaxed)
     }
 
+    /// Sorts a shard's rows on a thread that gives way to answers, when no other shard's are being sorted, and returns once none
+    /// waits to be: what all shards flush is one table all the same. Fails when `sort` panics.
+    ///
+    /// All shards flush at the same time, and as many threads as there are shards would leave answers next to nothing of the
+    /// processors, however far each of them gives way.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        self: Arc<Self>,
+        sort: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        self.unsorted.send_modify(|shards| *shards += 1);
+        let unflushed = self.clone();
+        let sorted = tokio::task::spawn_blocking(move || {
+            let _turn = unflushed.sorting.lock();
+            give_way(sort)
+        });
+        let sorted = sorted.await;
+        self.unsorted.send_modify(|shards| *shards -= 1);
+        // Its sender is here: it does not close.
+        let _ = self.unsorted.subscribe().wait_for(|shards| *shards == 0).await;
+        sorted
+    }
+
     /// Whether a shard with `own` bytes of changed rows may take more creates.
     pub(crate) fn has_room(&self, own: usize) -> bool {
         let is_above = |bytes: usize, limit: usize| bytes >= limit * limits::FLUSH_BACKLOG_FACTOR;
@@ -64,6 +96,36 @@ impl Unflushed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_shard_sorts_at_a_time_and_all_are_sorted_before_one_goes_on() {
+        let unflushed = Arc::new(Unflushed::new(1_000, 10));
+        let counts = Arc::new([const { AtomicUsize::new(0) }; 3]);
+        let shard = |_| {
+            let (unflushed, counts) = (unflushed.clone(), counts.clone());
+            // All wait before the first of them sorts.
+            let gate = unflushed.clone();
+            tokio::spawn(async move {
+                let sorts = counts.clone();
+                let sort = move || {
+                    let [at_work, most, sorted] = &*sorts;
+                    while *gate.unsorted.borrow() + sorted.load(Ordering::SeqCst) < 16 {
+                        std::thread::yield_now();
+                    }
+                    most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    at_work.fetch_sub(1, Ordering::SeqCst);
+                    sorted.fetch_add(1, Ordering::SeqCst);
+                };
+                unflushed.in_turn(sort).await.expect("nothing panics");
+                counts[2].load(Ordering::SeqCst)
+            })
+        };
+        for shard in (0..16).map(shard).collect::<Vec<_>>() {
+            assert_eq!(shard.await.expect("nothing panics"), 16);
+        }
+        assert_eq!(counts[1].load(Ordering::SeqCst), 1);
+    }
 
     #[test]
     fn all_shards_flush_when_one_reaches_the_bound() {

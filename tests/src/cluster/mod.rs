@@ -192,6 +192,13 @@ impl Cluster {
         self.pd.safe_point_ms().await
     }
 
+    /// What runs of a cluster that was started here: what it is, and its process.
+    pub fn processes(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let own = self.own.as_ref().expect(OWN);
+        let stores = own.stores.iter().filter_map(|store| Some(("store", store.server.pid()?)));
+        own.pd.pid().map(|pid| ("PD", pid)).into_iter().chain(stores)
+    }
+
     /// Makes sure that `key` begins a region. The store for tests has several from the beginning, and at
     /// that key; TiKV is asked to split.
     pub async fn split_at(&self, key: &[u8]) {

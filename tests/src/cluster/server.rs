@@ -83,6 +83,11 @@ impl Server {
         self.running = Some(Running { shell, pid });
     }
 
+    /// Its process, while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.pid)
+    }
+
     /// Sees that it still runs.
     pub(super) fn check(&self) {
         let running = self.running.as_ref().expect("it was started");
