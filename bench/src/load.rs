@@ -18,6 +18,9 @@ use crate::shape;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
+/// Units of an item that are enough for everybody.
+pub(crate) const PLENTY: u64 = 1 << 40;
+
 /// What a load has brought.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -88,12 +91,7 @@ impl Load {
         for (connection, latency_us) in ready {
             running.spawn(self.connection(connection, latency_us, next.clone(), begun));
         }
-        let mut all = Outcome::new(histogram());
-        while let Some(done) = running.join_next().await {
-            all.add(done??)?;
-        }
-        all.per_s = all.count as f64 / begun.elapsed().as_secs_f64();
-        Ok(all)
+        together(running, begun).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
@@ -127,6 +125,16 @@ impl Load {
     }
 }
 
+/// What loads have brought together that `begun` at the same time.
+pub(crate) async fn together(mut running: JoinSet<Result<Outcome>>, begun: Instant) -> Result<Outcome> {
+    let mut all = Outcome::new(histogram());
+    while let Some(done) = running.join_next().await {
+        all.add(done??)?;
+    }
+    all.per_s = all.count as f64 / begun.elapsed().as_secs_f64();
+    Ok(all)
+}
+
 /// Latencies in microseconds, to ten minutes.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are in order")
@@ -149,7 +157,7 @@ pub(crate) async fn stock(address: SocketAddr, hot_on_hand: u64) -> Result<()> {
         running.spawn(async move {
             let mut connection = Connection::open(address).await?;
             let mine =
-                (0..shape::ITEMS).filter(|number| number % 16 == part).map(|number| (shape::sku(number), 1 << 40));
+                (0..shape::ITEMS).filter(|number| number % 16 == part).map(|number| (shape::sku(number), PLENTY));
             for (sku, on_hand) in mine.chain((part == 0).then(|| (shape::HOT.to_owned(), hot_on_hand))) {
                 put_item(&mut connection, &sku, on_hand).await?;
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use crate::figures::{Figures, Results};
-use crate::load::{self, Load};
+use crate::load::{self, Load, PLENTY};
 use crate::peers::{self, Programs};
 use crate::report::{self, LOADS, QUANTILES};
 use crate::requests::{Wire, Workload};
@@ -48,8 +48,6 @@ const CONNECTIONS: u64 = 64;
 const OPEN_CONNECTIONS: u64 = 256;
 /// Units of the item that everybody wants and most cannot get.
 const SCARCE: u64 = 10_000;
-/// Enough for everybody.
-const PLENTY: u64 = 1 << 40;
 const SPREAD: Workload = Workload::Orders(Orders::Spread);
 
 impl Arguments {

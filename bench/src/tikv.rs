@@ -15,7 +15,7 @@ use ordermill_tests::cluster::Cluster;
 use serde::Serialize;
 
 use self::members::Beside;
-use crate::load::{self, Load};
+use crate::load::{self, Load, Outcome, PLENTY};
 use crate::report;
 use crate::requests::{Wire, Workload};
 use crate::server::{self, FLUSHED_AFTER, Server};
@@ -73,6 +73,17 @@ const FIGURES: &[(&str, Count)] = &[
     ("calls that were tried again", |of| of.sum("ordermill_service_retries_total", &[])),
     ("CPU of the member, ms", |of| of.cpu_s * 1e3),
 ];
+
+impl Answered {
+    fn of(load: &Outcome) -> Self {
+        Self { orders_per_s: load.per_s, p50_ms: load.ms(0.5), p99_ms: load.ms(0.99) }
+    }
+
+    /// A cell for each of [`ANSWERS`].
+    fn cells(&self) -> impl Iterator<Item = String> {
+        ANSWERS.iter().map(|(_, digits, of)| report::number(of(self), *digits))
+    }
+}
 
 /// What is shown of how orders were answered.
 type Answer = fn(&Answered) -> f64;
@@ -163,7 +174,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let cluster = Cluster::start().await;
     let server = Server::member(arguments.program.as_deref(), &cluster.pd_endpoints(), arguments.shards)?;
     println!("a member with {} shards serves at {}", arguments.shards, server.address);
-    load::stock(server.address, 1 << 40).await?;
+    load::stock(server.address, PLENTY).await?;
     tokio::time::sleep(FLUSHED_AFTER).await;
     let rest = {
         let (before, seconds) = watched(&server, tokio::time::sleep(REST)).await?;
@@ -191,7 +202,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         let (counts, seconds) = watched(&server, work).await?;
         let outcome = outcome.expect("the load was run")?;
         ensure!(outcome.confirmed == outcome.placed, "every valid order can be met");
-        let answered = Answered { orders_per_s: outcome.per_s, p50_ms: outcome.ms(0.5), p99_ms: outcome.ms(0.99) };
+        let answered = Answered::of(&outcome);
         let rate = rate.map_or(FASTEST.to_owned(), |rate| format!("{} orders/s", report::number(rate, 0)));
         let (head, lines) = match orders {
             Orders::Varied => (format!("2 to 15 lines, {rate}"), shape::VARIED_LINES),

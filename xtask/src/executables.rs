@@ -17,6 +17,9 @@ use crate::run;
 /// The longest that the tests of one executable, or of one of its modules, may take: three times as long as the slowest.
 const LONGEST: Duration = Duration::from_mins(35);
 
+/// A suite that runs nothing must not pass.
+const NONE_THERE: &str = "none of these tests is there";
+
 /// A test target, built.
 #[derive(Debug)]
 pub(crate) struct Executable {
@@ -103,12 +106,9 @@ pub(crate) fn run(
     prepare: impl Fn(&mut Command),
 ) -> Result<()> {
     let mut wanted = all.iter().filter(|executable| wanted(executable)).peekable();
-    ensure!(wanted.peek().is_some(), "none of these tests is there");
+    ensure!(wanted.peek().is_some(), "{NONE_THERE}");
     for executable in wanted {
-        println!("     Running {} of {}", executable.target, executable.package);
-        let mut command = executable.command();
-        prepare(&mut command);
-        run::check_within(command, LONGEST)?;
+        one(executable, &executable.target, &prepare, &[])?;
     }
     Ok(())
 }
@@ -123,14 +123,21 @@ pub(crate) fn run_by_module(
     let output = list.args(["--list", "--format", "terse"]).output().context("the tests cannot be started")?;
     ensure!(output.status.success(), "{list:?} failed: {}", output.status);
     let listed = String::from_utf8(output.stdout).context("names of tests are text")?;
-    for (module, tests) in by_module(&listed).into_iter().filter(|(module, _)| wanted(module)) {
-        println!("     Running {module} of {}", executable.package);
-        let mut command = executable.command();
-        prepare(&mut command);
-        command.arg("--exact").args(tests);
-        run::check_within(command, LONGEST)?;
+    let mut wanted = by_module(&listed).into_iter().filter(|(module, _)| wanted(module)).peekable();
+    ensure!(wanted.peek().is_some(), "{NONE_THERE}");
+    for (module, tests) in wanted {
+        one(executable, module, &prepare, &[&["--exact"], &tests[..]].concat())?;
     }
     Ok(())
+}
+
+/// Runs an executable's tests, or those that `arguments` choose: `name` says which.
+fn one(executable: &Executable, name: &str, prepare: impl Fn(&mut Command), arguments: &[&str]) -> Result<()> {
+    println!("     Running {name} of {}", executable.package);
+    let mut command = executable.command();
+    prepare(&mut command);
+    command.args(arguments);
+    run::check_within(command, LONGEST)
 }
 
 /// The tests of each module, of a list with a line `module::test: test` each.

@@ -108,12 +108,7 @@ impl Postgres {
                 anyhow::Ok(part)
             });
         }
-        let mut all = Outcome::new(load::histogram());
-        while let Some(done) = running.join_next().await {
-            all.add(done??)?;
-        }
-        all.per_s = all.count as f64 / begun.elapsed().as_secs_f64();
-        Ok(all)
+        load::together(running, begun).await
     }
 }
 

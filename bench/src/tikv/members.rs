@@ -9,9 +9,9 @@ use ordermill_tests::cluster::Cluster;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{Arguments, CONNECTIONS};
+use super::{ANSWERS, Answered, Arguments, CONNECTIONS};
 use crate::client::Connection;
-use crate::load::{self, Load, Outcome};
+use crate::load::{self, Load, PLENTY};
 use crate::report::number;
 use crate::requests::{Wire, Workload};
 use crate::server::{self, Server};
@@ -27,9 +27,8 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// One of the two, as fast as it goes.
 #[derive(Debug, Serialize)]
 struct Side {
-    orders_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    #[serde(flatten)]
+    answered: Answered,
     /// Processor time per order, milliseconds, by whose it is; the client's last.
     cpu_ms: Vec<(&'static str, f64)>,
 }
@@ -56,7 +55,7 @@ impl Beside {
         drop(servers);
         let dir = server::fresh()?;
         let engine = Server::engine(dir.path(), arguments.shards)?;
-        load::stock(engine.address, 1 << 40).await?;
+        load::stock(engine.address, PLENTY).await?;
         let embedded = side(arguments, std::slice::from_ref(&engine), &[("engine", engine.pid())]).await?;
         engine.audit()?;
         Ok(Self { members, embedded })
@@ -67,16 +66,17 @@ impl Beside {
         let sides = [("three members on TiKV", &self.members), ("one engine, its own disk", &self.embedded)];
         let rows = sides.map(|(name, side)| {
             let cpu: Vec<_> = side.cpu_ms.iter().map(|(whose, ms)| format!("{whose} {}", number(*ms, 3))).collect();
-            let figures = [(side.orders_per_s, 0), (side.p50_ms, 1), (side.p99_ms, 1)];
-            let figures = figures.map(|(value, digits)| number(value, digits)).join(" | ");
-            format!("| {name} | {figures} | {} |\n", cpu.join(", "))
+            let cells: Vec<_> = side.answered.cells().chain([cpu.join(", ")]).collect();
+            format!("| {name} | {} |\n", cells.join(" | "))
         });
+        let heads: Vec<_> = ANSWERS.iter().map(|(head, ..)| *head).collect();
         format!(
             "\nThree members, each with a third of the {shards} shards, and one engine with {shards} shards on its own disk; \
              each in turn, as fast\nas it goes, {CONNECTIONS} connections in all. The members answer {} of what the engine \
-             does.\n\n| orders of two lines | orders/s | p50, ms | p99, ms | processor time per order, ms |\n\
-             | --- | --- | --- | --- | --- |\n{}",
-            number(self.members.orders_per_s / self.embedded.orders_per_s, 3),
+             does.\n\n| orders of two lines | {} | processor time per order, ms |\n| --- |{} --- |\n{}",
+            number(self.members.answered.orders_per_s / self.embedded.answered.orders_per_s, 3),
+            heads.join(" | "),
+            " --- |".repeat(heads.len()),
             rows.concat(),
         )
     }
@@ -110,15 +110,11 @@ async fn side(arguments: &Arguments, servers: &[Server], processes: &[(&'static 
         };
         running.spawn(load.run());
     }
-    let mut all = Outcome::new(load::histogram());
-    while let Some(part) = running.join_next().await {
-        all.add(part??)?;
-    }
-    let seconds = begun.elapsed().as_secs_f64();
+    let all = load::together(running, begun).await?;
     ensure!(all.confirmed == all.placed, "every order can be met");
     let cpu_ms = used()?.into_iter().zip(before);
     let cpu_ms = cpu_ms.map(|((whose, now), (_, then))| (whose, (now - then) * 1e3 / all.count as f64)).collect();
-    Ok(Side { orders_per_s: all.count as f64 / seconds, p50_ms: all.ms(0.5), p99_ms: all.ms(0.99), cpu_ms })
+    Ok(Side { answered: Answered::of(&all), cpu_ms })
 }
 
 /// Waits until each server has its part of the shards and none is on its way.

@@ -4,13 +4,11 @@
 //! reached, every shard flushes: a store then has one large flush to write instead of a small one
 //! now and then from each.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ordermill_station::aside::give_way;
 use ordermill_station::limits;
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinError;
 
 /// Counts the bytes of changed rows of all shards, and says when to flush.
@@ -61,16 +59,13 @@ impl Unflushed {
     /// All shards flush at the same time, and as many threads as there are shards would leave answers next to nothing of the
     /// processors, however far each of them gives way.
     pub(crate) async fn in_turn<T: Send + 'static>(
-        self: Arc<Self>,
+        &self,
         sort: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         self.unsorted.send_modify(|shards| *shards += 1);
-        let unflushed = self.clone();
-        let sorted = tokio::task::spawn_blocking(move || {
-            let _turn = unflushed.sorting.lock();
-            give_way(sort)
-        });
-        let sorted = sorted.await;
+        let turn = self.sorting.lock().await;
+        let sorted = tokio::task::spawn_blocking(|| give_way(sort)).await;
+        drop(turn);
         self.unsorted.send_modify(|shards| *shards -= 1);
         // Its sender is here: it does not close.
         let _ = self.unsorted.subscribe().wait_for(|shards| *shards == 0).await;
@@ -95,36 +90,37 @@ impl Unflushed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_shard_sorts_at_a_time_and_all_are_sorted_before_one_goes_on() {
         let unflushed = Arc::new(Unflushed::new(1_000, 10));
-        let counts = Arc::new([const { AtomicUsize::new(0) }; 3]);
+        // All wait before the first of them sorts.
+        let before = unflushed.sorting.lock().await;
+        let [at_work, most, sorted] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
         let shard = |_| {
-            let (unflushed, counts) = (unflushed.clone(), counts.clone());
-            // All wait before the first of them sorts.
-            let gate = unflushed.clone();
+            let (unflushed, all_sorted) = (unflushed.clone(), sorted.clone());
+            let (at_work, most, sorted) = (at_work.clone(), most.clone(), sorted.clone());
+            let sort = move || {
+                most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::yield_now();
+                at_work.fetch_sub(1, Ordering::SeqCst);
+                sorted.fetch_add(1, Ordering::SeqCst);
+            };
             tokio::spawn(async move {
-                let sorts = counts.clone();
-                let sort = move || {
-                    let [at_work, most, sorted] = &*sorts;
-                    while *gate.unsorted.borrow() + sorted.load(Ordering::SeqCst) < 16 {
-                        std::thread::yield_now();
-                    }
-                    most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::yield_now();
-                    at_work.fetch_sub(1, Ordering::SeqCst);
-                    sorted.fetch_add(1, Ordering::SeqCst);
-                };
                 unflushed.in_turn(sort).await.expect("nothing panics");
-                counts[2].load(Ordering::SeqCst)
+                all_sorted.load(Ordering::SeqCst)
             })
         };
-        for shard in (0..16).map(shard).collect::<Vec<_>>() {
+        let shards: Vec<_> = (0..16).map(shard).collect();
+        unflushed.unsorted.subscribe().wait_for(|&shards| shards == 16).await.expect("its sender is here");
+        drop(before);
+        for shard in shards {
             assert_eq!(shard.await.expect("nothing panics"), 16);
         }
-        assert_eq!(counts[1].load(Ordering::SeqCst), 1);
+        assert_eq!(most.load(Ordering::SeqCst), 1);
     }
 
     #[test]
